@@ -1,0 +1,111 @@
+"""Tokens, and the invoice numbers they are asked for."""
+
+import hmac
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from mock_epay import fake
+from mock_epay.errors import BadField, InvalidClient, InvalidToken
+from mock_epay.model import Invoice, Merchant, Token, TokenRequest
+from mock_epay.store import Work
+
+REQUEST: Final = "documented: payment page, request for a token"
+ANSWER: Final = "documented: payment page, answer with a token"
+
+ALREADY_DONE: Final = 477  # reason code: the operation is done already
+
+_TAIL: Final = 6  # digits of an invoice number that must be unique by themselves
+
+
+def check_client(merchant: Merchant | None, request: TokenRequest) -> Merchant:
+    """Return the merchant if it is the one that the request's credentials name."""
+    if merchant is None:
+        rule = "no merchant has this ClientID; the documented one is test"
+        raise InvalidClient("client_id", request.client_id, rule, REQUEST)
+    if not hmac.compare_digest(merchant.client_secret.encode(), request.client_secret.encode("utf-8", "replace")):
+        raise InvalidClient("client_secret", "…", f"not the ClientSecret of {merchant.client_id}", REQUEST)
+    if request.invoice_id and merchant.terminal(request.terminal or "") is None:
+        raise BadField("terminal", request.terminal, f"no terminal of {merchant.client_id}", REQUEST)
+    return merchant
+
+
+async def issue(work: Work, request: TokenRequest) -> Token:
+    """Make a token; one that pays also books its invoice number."""
+    value = fake.chance_token()
+    if request.invoice_id:
+        invoice = await _book(work, request.invoice_id)
+        path = (work.merchant.seed, work.merchant.client_id, invoice.number, "token", str(invoice.tokens))
+        value = fake.Fake(*path).token()
+    token = Token(
+        value=value,
+        request=request,
+        issued_at=work.now,
+        expires_at=work.now + timedelta(seconds=work.merchant.token_ttl_s),
+    )
+    work.save(token)
+    hints = [hint.why for hint in request.hints]
+    work.record("token.issued", request.invoice_id or "", amount=request.amount, hints=hints)
+    return token
+
+
+async def usable(work: Work, access_token: str) -> Token:
+    """Return a token that may still serve.
+
+    Raises:
+        InvalidToken: it is spent or expired.
+
+    """
+    token = await unspent(work, access_token)
+    if work.now >= token.expires_at:
+        raise InvalidToken(
+            f"the token expired at {token.expires_at:%Y-%m-%d %H:%M:%S} UTC; ask for another",
+            field="access_token",
+            rule="a token lives as many seconds as its expires_in says",
+            source=ANSWER,
+        )
+    return token
+
+
+async def unspent(work: Work, access_token: str) -> Token:
+    """Return a token that has not served yet, expired or not.
+
+    Raises:
+        InvalidToken: it is spent.
+
+    """
+    token = await work.get(Token, access_token)
+    assert token is not None
+    if token.spent:
+        raise InvalidToken(
+            "the token is spent: it has served its one operation; ask for another",
+            field="access_token",
+            rule="a fresh token for each operation",
+            source=REQUEST,
+        )
+    return token
+
+
+def check_unpaid(invoice: Invoice, field: str, source: str) -> None:
+    """Refuse to take money twice for one order (assumed: the bank publishes no code for it)."""
+    if invoice.paid_by:
+        rule = f"unique for each order, and transaction {invoice.paid_by} has paid this one"
+        raise BadField(field, invoice.number, rule, source, code=ALREADY_DONE)
+
+
+async def _book(work: Work, number: str) -> Invoice:
+    """Note that an order has this number, and that one more token was asked for it."""
+    invoice = await work.get(Invoice, number) or await _first_mention(work, number)
+    check_unpaid(invoice, "invoiceID", REQUEST)
+    invoice = replace(invoice, tokens=invoice.tokens + 1)
+    work.save(invoice)
+    return invoice
+
+
+async def _first_mention(work: Work, number: str) -> Invoice:
+    tail = number[-_TAIL:]
+    others = await work.find(Invoice, "tail", tail)
+    if others:
+        rule = f"the last 6 digits must be unique, and {others[0].number} of this merchant ends in the same ones"
+        raise BadField("invoiceID", number, rule, REQUEST)
+    return Invoice(number=number, tail=tail)

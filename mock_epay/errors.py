@@ -1,0 +1,126 @@
+"""Every way the bank says no.
+
+    Refusal                     400  invalid_request
+    ├── BadField                     one field breaks one rule
+    ├── UnsupportedGrant             unsupported_grant_type
+    ├── InvalidScope                 invalid_scope
+    ├── InvalidClient           401  invalid_client
+    ├── InvalidToken            401  invalid_token: unknown, spent, expired
+    ├── Forbidden               403
+    ├── NotFound                404
+    ├── WrongMethod             405
+    ├── TooLarge                413
+    └── NotSimulated            501  the bank has it, the sandbox does not
+
+A refusal is raised where the rule stands and becomes JSON or a page at the edge, in `mock_epay.web`.
+"""
+
+from typing import ClassVar
+
+SHOWN = 80  # characters of a refused value that are worth repeating
+
+
+class Refusal(Exception):  # noqa: N818  (the bank refuses; nothing went wrong in the program)
+    """A request that the bank does not carry out.
+
+    `field`, `value`, `rule` and `source` are there for the developer who has to mend the request: which field, what
+    stood in it, what the rule is, and where the rule comes from.
+    """
+
+    status: ClassVar[int] = 400
+    error: ClassVar[str] = "invalid_request"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        field: str | None = None,
+        value: str | None = None,
+        rule: str | None = None,
+        source: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = self.status if code is None else code
+        self.field = field
+        self.value = value
+        self.rule = rule
+        self.source = source
+
+
+class BadField(Refusal):
+    """One field of a request breaks one rule; the message is made of the parts."""
+
+    def __init__(self, field: str, value: str | None, rule: str, source: str, *, code: int | None = None) -> None:
+        shown = None if value is None else excerpt(value)
+        stated = "is missing" if shown is None else f'is "{shown}"'
+        super().__init__(
+            f"{field} {stated}: {rule} ({source})", code=code, field=field, value=shown, rule=rule, source=source
+        )
+
+
+class UnsupportedGrant(BadField):
+    """A grant that the token endpoint does not know."""
+
+    error = "unsupported_grant_type"
+
+
+class InvalidScope(BadField):
+    """A token without a usable scope."""
+
+    error = "invalid_scope"
+
+
+class InvalidClient(BadField):
+    """The merchant's credentials are missing or wrong."""
+
+    status = 401
+    error = "invalid_client"
+
+
+class InvalidToken(Refusal):
+    """A token that is unknown, spent or expired."""
+
+    status = 401
+    error = "invalid_token"
+
+
+class NotFound(Refusal):
+    """Nothing stands at this address."""
+
+    status = 404
+    error = "not_found"
+
+
+class WrongMethod(Refusal):
+    """The address exists, the method does not."""
+
+    status = 405
+    error = "method_not_allowed"
+
+
+class TooLarge(Refusal):
+    """More bytes than the sandbox reads."""
+
+    status = 413
+    error = "too_large"
+
+
+class Forbidden(Refusal):
+    """A call from a page or host that has no business here."""
+
+    status = 403
+    error = "forbidden"
+
+
+class NotSimulated(Refusal):
+    """A service the bank has and the sandbox does not."""
+
+    status = 501
+    error = "not_simulated"
+
+
+def excerpt(value: str) -> str:
+    """Return `value`, short enough to stand in a message."""
+    return value if len(value) <= SHOWN else f"{value[:SHOWN]}…"

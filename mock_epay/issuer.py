@@ -1,0 +1,117 @@
+"""The cardholder's bank: which card this is and what becomes of an attempt to pay with it. Pure."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal
+
+from mock_epay import resources
+from mock_epay.model import Card, CardMask
+
+# Reason codes, contract §14 of the bank's table.
+APPROVED: Final = 0
+WRONG_EXPIRY: Final = 457
+BLOCKED: Final = 465
+INVALID_NUMBER: Final = 471
+WRONG_CODE: Final = 486
+
+# Why an attempt was decided as it was, for those who ask.
+NOT_A_TEST_CARD: Final = "not a test card"
+BAD_CHECK_DIGIT: Final = "the number fails its check digit"
+
+_BRANDS: Final = (
+    ("AMEX", (34, 34)),
+    ("AMEX", (37, 37)),
+    ("MasterCard", (51, 55)),
+    ("MasterCard", (22, 27)),
+    ("VISA", (40, 49)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """An expiry date (`MM/YY`) with the code printed beside it."""
+
+    expiry: str
+    cvc: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestCard:
+    """A published test card. These numbers belong to nobody, so they may be shown whole."""
+
+    __test__ = False  # pytest collects classes by name
+
+    pan: str
+    brand: str
+    issuer: str
+    status: Literal["unlock", "lock"]
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The issuer's answer to an attempt: 0 approves, any other reason code declines; `why` is for the developer."""
+
+    reason_code: int
+    mask: CardMask
+    why: str
+    secure: bool = False
+
+    @property
+    def approved(self) -> bool:
+        """Whether the money may be held or taken."""
+        return self.reason_code == APPROVED
+
+
+@cache
+def test_cards() -> dict[str, TestCard]:
+    """Return the test cards by number, in the order of the table."""
+    return {
+        row["pan"]: TestCard(**(row | {"pairs": tuple(Pair(**pair) for pair in row["pairs"])}))
+        for row in resources.table("cards")["card"]
+    }
+
+
+test_cards.__test__ = False  # type: ignore[attr-defined]  # likewise
+
+
+def decide(card: Card) -> Decision:
+    """Decide an attempt: the number, then the date, then the code, then whether the card is blocked.
+
+    A number outside the table may be somebody's real card, so it is refused whatever else is right (471). The
+    calendar has no say: the bank's own test cards are years past their dates.
+    """
+    known = test_cards().get(card.pan)
+    if known is None:
+        why = NOT_A_TEST_CARD if passes_check_digit(card.pan) else BAD_CHECK_DIGIT
+        return Decision(reason_code=INVALID_NUMBER, mask=mask_of(card.pan), why=why)
+    return Decision(
+        reason_code=_reason(known, card), mask=mask_of(card.pan, known.issuer), why=f"test card, {known.status}"
+    )
+
+
+def mask_of(pan: str, issuer: str = "") -> CardMask:
+    """Return what may be kept of a card number: its first six digits and its last four."""
+    return CardMask(first=pan[:6], last=pan[-4:], brand=brand_of(pan), issuer=issuer)
+
+
+def brand_of(pan: str) -> str:
+    """Return the card system by the first digits, or an empty text."""
+    bin_ = int(pan[:2])
+    return next((brand for brand, (low, high) in _BRANDS if low <= bin_ <= high), "")
+
+
+def passes_check_digit(pan: str) -> bool:
+    """Return whether the number satisfies the Luhn formula."""
+    digits = [int(digit) for digit in reversed(pan)]
+    doubled = (digit * 2 - 9 * (digit > 4) for digit in digits[1::2])  # noqa: PLR2004  (9 is cast out of 10 to 18)
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+
+
+def _reason(known: TestCard, card: Card) -> int:
+    of_date = [pair for pair in known.pairs if pair.expiry == card.expiry]
+    if not of_date:
+        return WRONG_EXPIRY
+    if card.cvc not in {pair.cvc for pair in of_date}:
+        return WRONG_CODE
+    return BLOCKED if known.status == "lock" else APPROVED

@@ -1,0 +1,348 @@
+"""The things the bank keeps, with the states they may be in."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, Literal
+
+from mock_epay.errors import BadField
+
+Language = Literal["rus", "kaz", "eng"]
+
+
+class Status(StrEnum):
+    """Where a transaction stands, in the words of check-status."""
+
+    NEW = "NEW"
+    FINGERPRINT = "FINGERPRINT"
+    THREE_DS = "3D"
+    AUTH = "AUTH"
+    CHARGE = "CHARGE"
+    CANCEL = "CANCEL"
+    CANCEL_OLD = "CANCEL_OLD"
+    REFUND = "REFUND"
+    REJECT = "REJECT"
+    FAILED = "FAILED"
+    VERIFIED = "VERIFIED"
+
+
+_DECIDED = frozenset({Status.AUTH, Status.CHARGE, Status.VERIFIED, Status.REJECT, Status.FAILED})
+
+TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
+    Status.NEW: _DECIDED | {Status.FINGERPRINT, Status.THREE_DS},
+    Status.FINGERPRINT: _DECIDED | {Status.THREE_DS},
+    Status.THREE_DS: _DECIDED,
+    Status.AUTH: frozenset({Status.CHARGE, Status.CANCEL, Status.CANCEL_OLD}),
+    Status.CHARGE: frozenset({Status.REFUND}),
+    Status.CANCEL: frozenset(),
+    Status.CANCEL_OLD: frozenset(),
+    Status.REFUND: frozenset(),
+    Status.REJECT: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.VERIFIED: frozenset(),
+}
+
+
+class CheckoutState(StrEnum):
+    """Where one opening of the pay page stands."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    CLOSED = "closed"
+
+
+class DeliveryState(StrEnum):
+    """Where a postlink stands."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """What in a merchant's request the bank may not like, though the sandbox took it."""
+
+    rule: str
+    field: str
+    value: str
+    why: str
+    tag: Literal["documented", "observed", "assumed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """A merchant's point of sale. `tid` is the number the card systems know it by."""
+
+    id: str
+    tid: str
+    two_stage: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merchant:
+    """Who sells; the owner of a world. `seed` decides every invented value in it."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    name: str
+    email: str
+    password: str = field(repr=False)
+    terminals: tuple[Terminal, ...]
+    seed: str
+    token_ttl_s: int = 7200
+
+    def terminal(self, terminal_id: str) -> Terminal | None:
+        """Return the terminal with this id, or None when it is not this merchant's."""
+        return next((terminal for terminal in self.terminals if terminal.id == terminal_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """What a merchant asks a token for. Without `invoice_id` it is one for status and operations."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str
+    invoice_id: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    terminal: str | None = None
+    post_link: str | None = None
+    failure_post_link: str | None = None
+    secret_hash: str | None = None
+    hints: tuple[Hint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """OAuth bearer for one operation."""
+
+    value: str
+    request: TokenRequest
+    issued_at: datetime
+    expires_at: datetime
+    spent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentObject:
+    """What the shop gives to `halyk.pay`, checked. `language` is as sent; `reads` is what it means to the page."""
+
+    invoice_id: str
+    invoice_id_alt: str = ""
+    back_link: str
+    failure_back_link: str = ""
+    auto_back_link: bool = False
+    post_link: str = ""
+    failure_post_link: str = ""
+    language: str
+    reads: Language
+    description: str
+    account_id: str = ""
+    terminal: str
+    amount: Decimal
+    currency: str
+    data: str = ""
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+    card_save: bool = False
+    recurrent: bool = False
+    payment_type: str = ""
+    hints: tuple[Hint, ...] = ()
+
+    @property
+    def leave_link(self) -> str:
+        """Where a customer who does not pay goes back to."""
+        return self.failure_back_link or self.back_link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoice:
+    """The merchant's order, by its number. `paid_by` is the id of the transaction that took the money."""
+
+    number: str
+    tail: str
+    number_alt: str = ""
+    tokens: int = 0
+    paid_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """One opening of the pay page: so many minutes, so many attempts."""
+
+    id: str
+    token: str
+    order: PaymentObject
+    secret_hash: str
+    opened_at: datetime
+    expires_at: datetime
+    attempts_left: int
+    state: CheckoutState = CheckoutState.OPEN
+    transaction_id: str
+    reason_code: int = 0
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The moment at which the page's time is over, while that still matters."""
+        return self.expires_at if self.state is CheckoutState.OPEN else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What the cardholder typed. It lives as long as the attempt; only its mask is ever kept."""
+
+    pan: str = field(repr=False)
+    expiry: str = field(repr=False)
+    cvc: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardMask:
+    """All that is kept of a card."""
+
+    first: str
+    last: str
+    brand: str
+    issuer: str
+
+    def short(self) -> str:
+        """Return the mask in the documented form, four digits and four."""
+        return f"{self.first[:4]}...{self.last}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payer:
+    """Who pays, as the form, the shop or the sandbox says."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the cardholder's browser seems to be."""
+
+    ip: str
+    country: str
+    city: str
+    longitude: float
+    latitude: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transaction:
+    """The bank's record of one attempt and its life. `reference` and `approval_code` are empty unless approved."""
+
+    id: str
+    invoice_id: str
+    number: int
+    order: PaymentObject
+    created_at: datetime
+    status: Status = Status.NEW
+    decided_at: datetime | None = None
+    reason_code: int = 0
+    decided_by: str = ""
+    card: CardMask | None = None
+    payer: Payer
+    place: Place
+    reference: str = ""
+    int_reference: str = ""
+    approval_code: str = ""
+    card_id: str = ""
+    secure: bool = False
+
+    @property
+    def approved(self) -> bool:
+        """Whether money was held or taken."""
+        return self.status in {Status.AUTH, Status.CHARGE, Status.VERIFIED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusAnswer:
+    """What check-status finds. `result` is a code that overrules the transaction's own."""
+
+    merchant: Merchant
+    transaction: Transaction | None = None
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One postlink on its way. `due_at` is None once nothing more will be tried."""
+
+    id: str
+    invoice_id: str
+    transaction_id: str
+    url: str
+    body: bytes
+    queued_at: datetime
+    due_at: datetime | None
+    tries: int = 0
+    state: DeliveryState = DeliveryState.QUEUED
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a delivery and what the shop answered. `status` is None when nothing came back."""
+
+    id: str
+    delivery_id: str
+    invoice_id: str
+    number: int
+    at: datetime
+    url: str
+    request: bytes
+    result: str
+    status: int | None
+    answer: str
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a world, in order. `facts` is JSON text."""
+
+    number: int
+    at: datetime
+    kind: str
+    invoice_id: str
+    facts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a kind of thing is kept: the attribute that names it, those it is found by, whether it falls due."""
+
+    key: str
+    found_by: tuple[str, ...] = ()
+    falls_due: bool = False
+
+
+SHAPES: Final[dict[type, Shape]] = {
+    Token: Shape("value"),
+    Invoice: Shape("number", ("tail", "number_alt")),
+    Checkout: Shape("id", ("token",), falls_due=True),
+    Transaction: Shape("id", ("invoice_id",)),
+    Delivery: Shape("id", ("invoice_id",), falls_due=True),
+    Attempt: Shape("id", ("delivery_id", "invoice_id")),
+}
+
+Stored = Token | Invoice | Checkout | Transaction | Delivery | Attempt
+
+
+def check_move(old: Status, new: Status) -> None:
+    """Refuse a step that the state machine does not have.
+
+    Raises:
+        BadField: with reason code 477, "operation already done" (assumed: the bank publishes no code for this).
+
+    """
+    if new not in TRANSITIONS[old]:
+        allowed = ", ".join(sorted(TRANSITIONS[old])) or "nothing, it is final"
+        raise BadField("status", old, f"from {old} a transaction can become {allowed}; not {new}", "assumed", code=477)

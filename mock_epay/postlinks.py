@@ -1,0 +1,194 @@
+"""The delivery of postlinks: takes what is due, tries, records the answer, tries again."""
+
+import asyncio
+import socket
+from collections import defaultdict, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final, NoReturn
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from mock_epay import __version__, addresses
+from mock_epay.clock import stopwatch
+from mock_epay.fake import Fake
+from mock_epay.model import Attempt, Delivery, DeliveryState
+from mock_epay.settings import Settings
+from mock_epay.store import Store, UnknownMerchantError
+
+DELIVERED: Final = "delivered"
+
+_PER_RECEIVER: Final = 8  # attempts under way at once to one host and port, so that a slow shop delays itself alone
+_ANSWER_KEPT: Final = 4096  # bytes
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    "Accept": "*/*",
+    "User-Agent": f"mock-epay/{__version__}",
+}
+
+
+class BlockedAddressError(Exception):
+    """A postlink address that leads where none may go."""
+
+
+# What can go wrong, the first match names it.
+_RESULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (BlockedAddressError, "blocked"),
+    (TimeoutError, "timeout"),
+    (aiohttp.ClientConnectorDNSError, "dns"),
+    (aiohttp.ClientSSLError, "tls"),
+    (aiohttp.ClientConnectorError, "refused"),
+    (aiohttp.ServerDisconnectedError, "disconnected"),
+    (aiohttp.ClientOSError, "disconnected"),
+    (aiohttp.InvalidURL, "bad address"),
+    (aiohttp.ClientError, "garbled"),
+    (ValueError, "bad address"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one attempt. Without an answer `status` is None."""
+
+    result: str
+    status: int | None = None
+    answer: str = ""
+
+
+class Courier:
+    """Delivers one store's postlinks, many at once, few at once to any one receiver."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._lanes: defaultdict[str, deque[tuple[str, Delivery]]] = defaultdict(deque)
+        self._walkers: defaultdict[str, int] = defaultdict(int)
+
+    async def run(self) -> NoReturn:
+        """Deliver what falls due; goes on until it is cancelled."""
+        connector = aiohttp.TCPConnector(limit=0, resolver=_GuardedResolver())
+        timeout = aiohttp.ClientTimeout(total=self._settings.postlink_timeout_s)
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout, headers=_HEADERS) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            while True:
+                for client_id, delivery in await self._store.claim(Delivery, 100):
+                    receiver = _receiver(delivery.url)
+                    self._lanes[receiver].append((client_id, delivery))
+                    if self._walkers[receiver] < _PER_RECEIVER:
+                        self._walkers[receiver] += 1
+                        tasks.create_task(self._walk(session, receiver))
+
+    async def _walk(self, session: aiohttp.ClientSession, receiver: str) -> None:
+        """Deliver what waits for one receiver until nothing does."""
+        lane = self._lanes[receiver]
+        while lane:
+            client_id, delivery = lane.popleft()
+            with suppress(UnknownMerchantError):
+                await self._try(session, client_id, delivery)
+        self._walkers[receiver] -= 1
+        if not self._walkers[receiver]:
+            del self._walkers[receiver], self._lanes[receiver]
+
+    async def _try(self, session: aiohttp.ClientSession, client_id: str, delivery: Delivery) -> None:
+        elapsed = stopwatch()
+        outcome = await post(session, delivery.url, delivery.body)
+        await self._record(client_id, delivery, outcome, elapsed)
+
+    async def _record(self, client_id: str, delivery: Delivery, outcome: Outcome, elapsed: Callable[[], float]) -> None:
+        """Keep what came of an attempt, and when the next one is due."""
+        async with self._store.work(client_id) as work:
+            tries = delivery.tries + 1
+            pauses = self._settings.postlink_retry_s[tries - 1 : tries]
+            state = DeliveryState.GIVEN_UP
+            due_at = None
+            if outcome.result == DELIVERED:
+                state = DeliveryState.DELIVERED
+            elif pauses:
+                state = DeliveryState.QUEUED
+                due_at = work.now + timedelta(seconds=pauses[0])
+            attempt = Attempt(
+                id=Fake(delivery.id, str(tries)).uuid("attempt"),
+                delivery_id=delivery.id,
+                invoice_id=delivery.invoice_id,
+                number=tries,
+                at=work.now,
+                url=delivery.url,
+                request=delivery.body,
+                result=outcome.result,
+                status=outcome.status,
+                answer=outcome.answer,
+                milliseconds=round(elapsed(), 1),
+            )
+            work.save(attempt, replace(delivery, tries=tries, state=state, due_at=due_at, result=outcome.result))
+            work.record(
+                "postlink.delivered" if state is DeliveryState.DELIVERED else "postlink.failed",
+                delivery.invoice_id,
+                delivery=delivery.id,
+                attempt=tries,
+                result=outcome.result,
+                next_at=due_at,
+            )
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> Outcome:
+    """Post a notice once and say what came of it. Redirects are not followed; any 2xx accepts."""
+    try:
+        address = URL(url)
+        _check_literal(address.host or "")
+        async with session.post(address, data=body, allow_redirects=False) as response:
+            answer = await _read_some(response)
+            return Outcome(result=_judge(response.status), status=response.status, answer=answer)
+    except tuple(kind for kind, _ in _RESULTS) as wrong:
+        return Outcome(result=next(name for kind, name in _RESULTS if isinstance(wrong, kind)))
+
+
+def _judge(status: int) -> str:
+    if status // 100 == 2:  # noqa: PLR2004
+        return DELIVERED
+    return "redirected" if status // 100 == 3 else f"status {status}"  # noqa: PLR2004
+
+
+async def _read_some(response: aiohttp.ClientResponse) -> str:
+    """Read the first kilobytes of an answer, which may never end."""
+    kept = bytearray()
+    while len(kept) < _ANSWER_KEPT and (chunk := await response.content.read(_ANSWER_KEPT - len(kept))):
+        kept += chunk
+    return kept.decode("utf-8", "replace")
+
+
+def _receiver(url: str) -> str:
+    try:
+        return str(URL(url).origin())
+    except ValueError:
+        return url
+
+
+def _check_literal(host: str) -> None:
+    """Refuse an address written out; the client does not look those up, so the resolver never sees them."""
+    with suppress(ValueError):
+        if addresses.forbidden(host):
+            raise BlockedAddressError(host)
+
+
+class _GuardedResolver(AbstractResolver):
+    """Looks names up and refuses those that lead to a forbidden address. What it returns is what is connected to."""
+
+    def __init__(self) -> None:
+        self._inner = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        if any(addresses.forbidden(one["host"]) for one in found):
+            raise BlockedAddressError(host)
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()

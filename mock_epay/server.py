@@ -1,0 +1,122 @@
+"""The sandbox on a socket: in the foreground, or in a thread beside a test."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import uvicorn
+
+from mock_epay.bank import Bank
+from mock_epay.settings import Settings
+from mock_epay.store.memory import MemoryStore
+from mock_epay.web import create_app
+
+T = TypeVar("T")
+
+_PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
+
+
+class ServerError(Exception):
+    """The sandbox cannot start; the message is one line that says why."""
+
+
+class Sandbox:
+    """A sandbox that takes requests at `url`."""
+
+    def __init__(self, url: str, bank: Bank, loop: asyncio.AbstractEventLoop) -> None:
+        self.url = url
+        self.bank = bank
+        self._loop = loop
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of the bank or its store in the sandbox's own loop and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE_S)
+
+
+def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until a signal ends it; `announce` is called with the address once it takes payments.
+
+    Raises:
+        ServerError: the address cannot be listened on.
+        KeyboardInterrupt: Ctrl-C.
+
+    """
+    with _listening(settings) as (listener, url):
+        _Server(Bank(MemoryStore(), settings), lambda: announce(url)).run(sockets=[listener])
+
+
+@contextmanager
+def running(settings: Settings | None = None) -> Iterator[Sandbox]:
+    """Run a sandbox in a thread, by default on a free port of the loopback address.
+
+    Raises:
+        ServerError: the address cannot be listened on.
+
+    """
+    settings = settings or Settings(port=0)
+    loops: list[asyncio.AbstractEventLoop] = []
+    started = threading.Event()
+
+    def ready() -> None:
+        loops.append(asyncio.get_running_loop())
+        started.set()
+
+    with _listening(settings) as (listener, url):
+        bank = Bank(MemoryStore(), settings)
+        server = _Server(bank, ready)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="mock-epay", daemon=True)
+        thread.start()
+        try:
+            if not started.wait(_PATIENCE_S):
+                raise ServerError("the sandbox did not start; its log says why")
+            yield Sandbox(url, bank, loops[0])
+        finally:
+            server.should_exit = True
+            thread.join(_PATIENCE_S)
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says when it is ready, for there is nothing else to wait for."""
+
+    def __init__(self, bank: Bank, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                create_app(bank),
+                lifespan="on",
+                ws="none",
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
+    """Bind before anything else is built, so that a taken port is one clear line."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as wrong:
+            why = wrong.strerror or str(wrong)
+            raise ServerError(f"cannot listen on {settings.host} port {settings.port}: {why}") from None
+        except OverflowError:
+            raise ServerError(f"cannot listen on port {settings.port}: ports end at 65535") from None
+        yield listener, _url(listener)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"

@@ -1,0 +1,133 @@
+"""Everything an operator may choose: one table that makes the environment names, the flags and the README rows."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+PREFIX: Final = "MOCK_EPAY_"
+
+
+class SettingError(ValueError):
+    """A setting that has no meaning; the message names it, its value and what it takes."""
+
+
+def setting(default: Any, explanation: str) -> Any:
+    """Declare one row of the table."""
+    return field(default=default, metadata={"help": explanation})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The table. A field's name, type, default and explanation are all there is to know about a setting."""
+
+    host: str = setting("127.0.0.1", "address to listen on")
+    port: int = setting(8080, "port to listen on; 0 takes a free one")
+    seed: str = setting("", "makes every invented value repeatable; empty: other values in each run")
+    token_ttl_s: int = setting(7200, "seconds a token lives (documented)")
+    page_ttl_s: int = setting(1200, "seconds a pay page stays open (observed)")
+    page_attempts: int = setting(3, "attempts to pay on one page (observed)")
+    countdown_s: int = setting(5, "seconds the result page waits before it returns to the shop (assumed)")
+    notify_each_failure: bool = setting(
+        True, "send a failure postlink for each declined attempt (assumed), not only for the page's last"
+    )
+    postlink_timeout_s: float = setting(10.0, "seconds a shop has to answer a postlink (assumed)")
+    postlink_retry_s: tuple[float, ...] = setting(
+        (5.0, 30.0, 120.0, 600.0), "seconds between tries of a postlink, separated by commas (assumed); empty: one try"
+    )
+    max_body_kb: int = setting(64, "largest request body that is read, in kB")
+    max_params_kb: int = setting(16, "longest `params` of a pay page address, in kB")
+    panel: bool = setting(True, "show the sandbox panel with test cards on the pay page")
+    self_check: bool = setting(False, "check each outgoing body against its schema (slow; meant for our own tests)")
+
+    @classmethod
+    def from_texts(cls, texts: Mapping[str, str]) -> "Settings":
+        """Make settings of texts by field name; what is not named keeps its default.
+
+        Raises:
+            SettingError: a value that cannot be read as the field's type, or makes no sense.
+
+        """
+        return cls(**{row.name: _read(row, texts[row.name]) for row in rows() if row.name in texts})
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **flags: str | None) -> "Settings":
+        """Make settings of `MOCK_EPAY_…` variables, overruled by the flags that are given."""
+        texts = {row.name: environment[row.variable] for row in rows() if row.variable in environment}
+        return cls.from_texts(texts | {name: text for name, text in flags.items() if text is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting as documents and command lines see it."""
+
+    name: str
+    default: Any
+    explanation: str
+
+    @property
+    def variable(self) -> str:
+        """Return the name in the environment."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Return the name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def shown(self) -> str:
+        """Return the default as one would type it."""
+        if isinstance(self.default, bool):
+            return str(int(self.default))
+        if isinstance(self.default, tuple):
+            return ",".join(f"{number:g}" for number in self.default)
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
+
+def rows() -> Iterator[Row]:
+    """Return the table's rows in order."""
+    return (Row(one.name, one.default, one.metadata["help"]) for one in fields(Settings))
+
+
+def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Find variables with our prefix that mean nothing, each with the nearest name that does."""
+    known = [row.variable for row in rows()]
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+            yield name, nearest[0] if nearest else None
+
+
+def _boolean(text: str) -> bool:
+    return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}[
+        text.strip().lower()
+    ]
+
+
+def _number(kind: type[int] | type[float], text: str) -> float:
+    number = kind(text)
+    if not 0 <= number < 10**9:
+        raise ValueError(text)
+    return number
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(_number(float, part) for part in text.split(",") if part.strip())
+
+
+_READERS: Final[dict[type, tuple[Callable[[str], Any], str]]] = {
+    bool: (_boolean, "1 or 0"),
+    int: (lambda text: _number(int, text), "a whole number, 0 or more"),
+    float: (lambda text: _number(float, text), "a number of seconds"),
+    tuple: (_numbers, "numbers separated by commas"),
+    str: (str, "text"),
+}
+
+
+def _read(row: Row, text: str) -> Any:
+    read, takes = _READERS[type(row.default)]
+    try:
+        return read(text)
+    except (KeyError, ValueError):
+        raise SettingError(f'{row.variable} ({row.flag}) is "{text}": it takes {takes}') from None

@@ -1,0 +1,96 @@
+"""The protocol of a store: merchants' worlds, units of work in them, and what falls due."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from mock_epay.clock import Clock
+from mock_epay.model import Checkout, Delivery, Event, Merchant, Stored
+
+E = TypeVar("E", bound=Stored)
+Due = TypeVar("Due", Checkout, Delivery)
+
+
+class UnknownMerchantError(LookupError):
+    """There is no world of this name, or not any more."""
+
+
+class Work(Protocol):
+    """One unit of work in one merchant's world: all that is saved in it is kept, or nothing is.
+
+    What is read in a unit belongs to it until it ends. Its body awaits nothing but the unit itself.
+    """
+
+    @property
+    def merchant(self) -> Merchant:
+        """The world's owner."""
+        ...
+
+    @property
+    def now(self) -> datetime:
+        """The moment on the merchant's clock at which the unit began."""
+        ...
+
+    async def get(self, kind: type[E], key: str) -> E | None:
+        """Return the thing of this kind and key, or None."""
+        ...
+
+    async def find(self, kind: type[E], attribute: str, value: str) -> Sequence[E]:
+        """Return the things whose `attribute` is `value`, oldest first.
+
+        `model.SHAPES` names the attributes; nothing is found by an empty one.
+        """
+        ...
+
+    def save(self, *things: Stored) -> None:
+        """Keep these, in place of what had the same kind and key."""
+        ...
+
+    def record(self, kind: str, invoice_id: str = "", **facts: object) -> None:
+        """Append an event."""
+        ...
+
+
+class Store(Protocol):
+    """Where worlds live."""
+
+    async def add_merchant(self, merchant: Merchant) -> None:
+        """Begin an empty world; one with the same `client_id` ends."""
+        ...
+
+    async def merchant(self, client_id: str) -> Merchant | None:
+        """Return a world's owner."""
+        ...
+
+    async def clock(self, client_id: str) -> Clock:
+        """Return a world's clock."""
+        ...
+
+    async def set_clock(self, client_id: str, clock: Clock) -> None:
+        """Put another clock on a world's wall; what falls due is reckoned anew."""
+        ...
+
+    async def events(self, client_id: str, *, after: int = 0) -> Sequence[Event]:
+        """Return a world's events that came after the one with this number, in order."""
+        ...
+
+    async def owner(self, kind: type[Stored], key: str) -> str | None:
+        """Return the `client_id` of the world that has a thing of this kind and key."""
+        ...
+
+    def work(self, client_id: str) -> AbstractAsyncContextManager[Work]:
+        """Begin a unit of work.
+
+        Raises:
+            UnknownMerchantError: no such world.
+
+        """
+        ...
+
+    async def claim(self, kind: type[Due], limit: int) -> list[tuple[str, Due]]:
+        """Wait until something of this kind is due; return up to `limit` of it with its world's `client_id`.
+
+        What is returned is claimed: it is not returned again before it is saved with another `due_at`.
+        """
+        ...

@@ -1,0 +1,106 @@
+"""The sandbox as one ASGI application: all hosts of the bank answered at one origin."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mock_epay import resources
+from mock_epay.bank import Bank
+from mock_epay.errors import InvalidToken, NotFound, Refusal, WrongMethod
+from mock_epay.postlinks import Courier
+from mock_epay.web import api, demo, guard, oauth, payform
+
+DEMO_MERCHANT: Final = "test"
+
+
+def create_app(bank: Bank) -> Starlette:
+    """Return the application over a bank; its lifespan runs what happens by itself: postlinks and late pages."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await bank.open()
+        works = [
+            asyncio.create_task(Courier(bank.store, bank.settings).run()),
+            asyncio.create_task(bank.close_late_pages()),
+        ]
+        yield
+        for work in works:
+            work.cancel()
+        for work in works:
+            with suppress(asyncio.CancelledError):
+                await work
+
+    return Starlette(
+        routes=_routes(bank),
+        lifespan=lifespan,
+        exception_handlers={Refusal: _refused, HTTPException: _lost, Exception: _failed},
+    )
+
+
+def _routes(bank: Bank) -> list[BaseRoute]:
+    return [
+        *oauth.routes(bank),
+        *api.routes(bank),
+        *payform.routes(bank),
+        Route("/schemas/{name}.json", _schema),
+        *demo.demo_shop(**_demo_credentials()),
+        Route("/", _welcome),
+    ]
+
+
+def _demo_credentials() -> dict[str, str]:
+    rows: list[Mapping[str, Any]] = resources.table("merchants")["merchant"]
+    row = next(row for row in rows if row["client_id"] == DEMO_MERCHANT)
+    return {
+        "client_id": row["client_id"],
+        "client_secret": row["client_secret"],
+        "terminal": row["terminals"][0]["id"],
+    }
+
+
+async def _welcome(_: Request) -> Response:
+    return RedirectResponse("/demo")
+
+
+async def _schema(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in resources.schema_names():
+        known = ", ".join(sorted(resources.schema_names()))
+        raise NotFound(f"there is no schema {name[:40]}; there are {known}", rule=known)
+    return Response(resources.schema_text(name), headers=guard.ANY_ORIGIN, media_type="application/schema+json")
+
+
+def _refused(_: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(refusal, InvalidToken) else None
+    return oauth.refused(refusal, check=False, headers=headers)
+
+
+def _lost(request: Request, lost: Exception) -> Response:
+    """Answer an address or method that no route has."""
+    assert isinstance(lost, HTTPException)
+    path = request.url.path[:80]
+    wrong: Refusal = NotFound(f"nothing stands at {path}; addresses are listed in the README", field="path")
+    if lost.status_code == WrongMethod.status:
+        allowed = (lost.headers or {}).get("Allow", "")
+        wrong = WrongMethod(f"{path} takes {allowed}, not {request.method}", field="method", rule=allowed)
+    response = oauth.refused(wrong, check=False)
+    response.headers.update(lost.headers or {})
+    return response
+
+
+def _failed(_: Request, __: Exception) -> Response:
+    """Answer for a fault of our own; the traceback goes to the log, not to the caller."""
+    return oauth.refused(_Fault("the sandbox has failed; its log says where. Please report it."), check=False)
+
+
+class _Fault(Refusal):
+    status = 500
+    error = "server_error"

@@ -1,0 +1,136 @@
+"""How the body of a request becomes text fields, whichever of the usual ways it is written in."""
+
+from base64 import b64decode
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from mock_epay import wire
+from mock_epay.errors import BadField
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+_MOST_FIELDS: Final = 100
+_TAKEN: Final = "multipart/form-data, application/x-www-form-urlencoded or application/json"
+
+
+def read_fields(content_type: str, body: bytes) -> dict[str, str]:
+    """Read a body as text fields; of a repeated field the last counts.
+
+    Raises:
+        BadField: the type is not one of the three, or the body is not of its type.
+
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    read = _READERS.get(kind)
+    if read is None:
+        raise BadField("Content-Type", kind, _TAKEN, "documented: payment page, request for a token")
+    return read(content_type, body)
+
+
+def basic_credentials(authorization: str) -> dict[str, str]:
+    """Read client credentials from an `Authorization: Basic` header; none when it is of another kind.
+
+    Raises:
+        BadField: the header is not what it says.
+
+    """
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return {}
+    try:
+        client_id, colon, client_secret = b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        colon = ""
+    if not colon:
+        raise BadField("Authorization", None, "Basic and base64 of client_id:client_secret", "RFC 6749, section 2.3.1")
+    return {"client_id": unquote(client_id), "client_secret": unquote(client_secret)}
+
+
+def _urlencoded(_: str, body: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        rule = f"at most {_MOST_FIELDS} form fields in UTF-8"
+        raise BadField("body", None, rule, "application/x-www-form-urlencoded") from None
+
+
+def _json(_: str, body: bytes) -> dict[str, str]:
+    return wire.json_fields(body)
+
+
+def _multipart(content_type: str, body: bytes) -> dict[str, str]:
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    collected = _Parts()
+    try:
+        if not boundary:
+            raise MultipartParseError("no boundary")
+        parser = MultipartParser(boundary, collected.callbacks())
+        parser.write(body)
+        parser.finalize()
+        return collected.fields()
+    except ValueError as wrong:  # the parser's own errors are of this kind too
+        rule = f"at most {_MOST_FIELDS} parts in UTF-8, each with a name, as RFC 7578 says; {wrong}"
+        raise BadField("body", None, rule, "multipart/form-data") from None
+
+
+class _Parts:
+    """Gathers what the multipart parser finds."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[bytearray, bytearray]] = []
+        self._header = (bytearray(), bytearray())
+        self._complete = False
+
+    def callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._begin,
+            "on_part_data": self._data,
+            "on_header_begin": self._header_begin,
+            "on_header_field": self._header_field,
+            "on_header_value": self._header_value,
+            "on_header_end": self._header_end,
+            "on_end": self._end,
+        }
+
+    def fields(self) -> dict[str, str]:
+        if not self._complete:
+            raise ValueError("the closing boundary is missing")
+        return {name.decode(): data.decode() for name, data in self._parts if name}
+
+    def _begin(self) -> None:
+        if len(self._parts) == _MOST_FIELDS:
+            raise ValueError("too many parts")
+        self._parts.append((bytearray(), bytearray()))
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        self._parts[-1][1].extend(data[start:end])
+
+    def _header_begin(self) -> None:
+        self._header = (bytearray(), bytearray())
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header[0].extend(data[start:end])
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1].extend(data[start:end])
+
+    def _header_end(self) -> None:
+        field, value = self._header
+        if field.lower() == b"content-disposition":
+            self._parts[-1][0].extend(parse_options_header(bytes(value))[1].get(b"name", b""))
+
+    def _end(self) -> None:
+        self._complete = True
+
+
+_READERS: Final[dict[str, Callable[[str, bytes], dict[str, str]]]] = {
+    "": _urlencoded,
+    "application/x-www-form-urlencoded": _urlencoded,
+    "application/json": _json,
+    "multipart/form-data": _multipart,
+}

@@ -1,0 +1,73 @@
+"""The token endpoint."""
+
+import json
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from mock_epay import wire
+from mock_epay.bank import Bank
+from mock_epay.errors import Refusal, WrongMethod
+from mock_epay.web import forms, guard
+
+# Browser clients ask for tokens themselves (observed), whatever that says about their secrets.
+_CORS: Final = guard.ANY_ORIGIN | {"Access-Control-Expose-Headers": "X-Mock-Epay-Hints"}
+_PREFLIGHT: Final = _CORS | {
+    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Requested-With",
+    "Access-Control-Max-Age": "600",
+}
+_ALLOW: Final = {"Allow": "POST, OPTIONS"}
+
+
+def routes(bank: Bank) -> list[BaseRoute]:
+    """Return the token endpoint under the paths of both generations of hosts."""
+    endpoint = TokenEndpoint(bank)
+    return [Route(path, endpoint) for path in ("/oauth2/token", "/epay2/oauth2/token")]
+
+
+class TokenEndpoint:
+    """`POST …/oauth2/token`, with CORS on every answer, refusals too."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            response = await self._answer(scope, receive)
+        except Refusal as refusal:
+            response = refused(refusal, headers=_CORS | guard.NO_STORE, check=self._bank.settings.self_check)
+            if isinstance(refusal, WrongMethod):
+                response.headers.update(_ALLOW)
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        if scope["method"] == "OPTIONS":
+            return Response(status_code=204, headers=_PREFLIGHT | _ALLOW)
+        if scope["method"] != "POST":
+            raise WrongMethod(f"a token is asked for with POST, not {scope['method']}", rule="POST")
+        headers = Request(scope).headers
+        body = await guard.read_body(scope, receive, self._bank.settings.max_body_kb * 1024)
+        fields = forms.read_fields(headers.get("content-type", ""), body)
+        # Credentials in the body count before those in the header, as with the bank's own clients.
+        credentials = forms.basic_credentials(headers.get("authorization", ""))
+        fields |= {name: text for name, text in credentials.items() if not fields.get(name, "").strip()}
+        request = wire.token_request(fields)
+        token = await self._bank.issue_token(request)
+        answer = wire.token_response(token.value, request.scope, int((token.expires_at - token.issued_at).seconds))
+        hints = {"X-Mock-Epay-Hints": json.dumps([hint.why for hint in request.hints])} if request.hints else {}
+        return Response(
+            wire.encode("token-response", answer, check=self._bank.settings.self_check),
+            headers=_CORS | guard.NO_STORE | hints,
+            media_type="application/json",
+        )
+
+
+def refused(refusal: Refusal, *, check: bool, headers: dict[str, str] | None = None) -> Response:
+    """Write a refusal as JSON."""
+    body = wire.encode("error", wire.error(refusal), check=check)
+    return Response(body, refusal.status, headers=headers, media_type="application/json")

@@ -1,0 +1,230 @@
+"""The pay page: opened by `halyk.pay`, paid on by the cardholder, left for the shop."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import wraps
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from mock_epay import issuer, resources, wire
+from mock_epay.bank import Bank
+from mock_epay.bank.checkouts import CheckoutView
+from mock_epay.errors import BadField, InvalidToken, NotFound, NotSimulated, Refusal, TooLarge
+from mock_epay.model import CheckoutState, Language, Status
+from mock_epay.web import cardform, forms, guard, render
+
+_STATIC: Final = "/payform/static"
+_SCRIPTS: Final = ("/payform/payment-api.js", "/redesign-payform/payment-api.js")
+_SHORT: Final = "isShortForm"
+
+# Which of its texts the page of a refusal shows; the first that fits.
+_KINDS: Final[tuple[tuple[type[Refusal], str], ...]] = (
+    (InvalidToken, "token"),
+    (TooLarge, "too_large"),
+    (NotSimulated, "not_simulated"),
+    (NotFound, "missing"),
+)
+_ADDRESS_FIELDS: Final = {"params"}
+
+Page = Callable[[Request], Awaitable[Response]]
+
+
+def routes(bank: Bank) -> list[BaseRoute]:
+    """Return the pay page, its script and its files."""
+    pages = PayForm(bank)
+    script = resources.STATIC / "payform" / "payment-api.js"
+
+    async def payment_api(_: Request) -> Response:
+        return FileResponse(script, headers=guard.ANY_ORIGIN | {"Cache-Control": "no-cache"})
+
+    return [
+        *(Route(path, payment_api) for path in _SCRIPTS),
+        Mount(_STATIC, StaticFiles(directory=resources.STATIC / "payform")),
+        *(Route(path, _as_page(pages.open), methods=["GET", "POST"]) for path in ("/payform/", "/payform")),
+        *(Route(f"/payform/{service}", _as_page(_not_simulated)) for service in ("p2p", "aft", "oct")),
+        Route("/payform/{checkout_id}", _as_page(pages.show), methods=["GET", "POST"]),
+    ]
+
+
+class PayForm:
+    """The pages of one bank's checkouts."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+        self._settings = bank.settings
+
+    async def open(self, request: Request) -> Response:
+        """Open a checkout from an address that `halyk.pay`, or the shop's server, has made.
+
+        A POST to that address opens it and pays, for shops' tests that have no browser.
+        """
+        checkout_id = await self._open(request)
+        return (
+            await self._pay(request, checkout_id)
+            if request.method == "POST"
+            else await self._page(request, checkout_id)
+        )
+
+    async def show(self, request: Request) -> Response:
+        """Show a checkout as it stands, or try to pay on it."""
+        checkout_id = request.path_params["checkout_id"]
+        return (
+            await self._pay(request, checkout_id)
+            if request.method == "POST"
+            else await self._page(request, checkout_id)
+        )
+
+    async def _open(self, request: Request) -> str:
+        limit = self._settings.max_params_kb * 1024
+        if len(request.url.query) > limit:
+            rule = f"at most {limit} characters"
+            raise TooLarge(f"params is too long: {rule}", field="params", rule=rule, source="setting max_params_kb")
+        params = request.query_params.get("params")
+        if not params:
+            raise BadField("params", None, "needed: the packed payment object", "observed: payment-api.js")
+        pairs = wire.page_address(params)
+        # A page that refuses speaks the shop's language and leads back to the shop as well, if that can be read.
+        request.state.language = wire.page_language(pairs.get("language", ""))
+        request.state.leave_url = wire.link(pairs.get("failureBackLink", "")) or wire.link(pairs.get("backLink", ""))
+        order, access_token = wire.payment_object(pairs)
+        return await self._bank.open_checkout(order, access_token)
+
+    async def _pay(self, request: Request, checkout_id: str) -> Response:
+        body = await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)
+        form = cardform.read(forms.read_fields(request.headers.get("content-type", ""), body))
+        if form.problems:
+            return await self._page(request, checkout_id, form)
+        await self._bank.pay(checkout_id, form.card, form.payer)
+        return RedirectResponse(_address(checkout_id, short=_short(request)), 303, headers=guard.NO_STORE)
+
+    async def _page(self, request: Request, checkout_id: str, form: cardform.CardForm | None = None) -> HTMLResponse:
+        view = await self._bank.checkout(checkout_id)
+        short = _short(request)
+        template, context = self._content(view, form, short=short, again="again" in request.query_params)
+        order = view.checkout.order
+        html = render.page(
+            template,
+            language=order.reads,
+            static=_STATIC,
+            short=short,
+            shop=view.merchant.name,
+            invoice=order.invoice_id,
+            amount=render.money(order.amount, order.currency, order.reads),
+            leave_url=order.leave_link,
+            **context,
+        )
+        wrong = form is not None and template == "form.html"
+        return HTMLResponse(html, 422 if wrong else 200, headers=guard.page_headers(framed=short))
+
+    def _content(
+        self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool, again: bool
+    ) -> tuple[str, dict[str, Any]]:
+        """Choose the page for where the checkout stands, and what it shows beside what all pages do."""
+        checkout, transaction = view.checkout, view.transaction
+        limits = {"attempts_left": checkout.attempts_left, "seconds_left": view.seconds_left}
+        if checkout.state is CheckoutState.APPROVED:
+            return "approved.html", self._approved(view)
+        if checkout.state is CheckoutState.CLOSED:
+            return "closed.html", _why(checkout.reason_code, checkout.order.reads)
+        if transaction.status is Status.REJECT and not again and form is None:
+            return "declined.html", limits | _why(transaction.reason_code, checkout.order.reads) | {
+                "not_a_test_card": transaction.decided_by == issuer.NOT_A_TEST_CARD,
+                "try_again_url": _address(checkout.id, short=short, again=True),
+            }
+        return "form.html", limits | self._form(view, form, short=short)
+
+    def _approved(self, view: CheckoutView) -> dict[str, Any]:
+        order, transaction = view.checkout.order, view.transaction
+        assert transaction.card is not None
+        return {
+            "card_mask": transaction.card.short(),
+            "reference": transaction.reference,
+            "approval_code": transaction.approval_code,
+            "back_link": order.back_link,
+            "countdown_s": 0 if order.auto_back_link else self._settings.countdown_s,
+        }
+
+    def _form(self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool) -> dict[str, Any]:
+        order = view.checkout.order
+        payer = form.payer if form else view.transaction.payer
+        panel = {"cards": _PANEL_CARDS, "object": wire.object_pairs(order), "hints": order.hints}
+        return {
+            "description": order.description,
+            "action": _address(view.checkout.id, short=short),
+            "page_url": _address(view.checkout.id, short=short, again=True),
+            "values": {
+                "name": payer.name,
+                "email": payer.email,
+                "phone": payer.phone,
+                "save_card": form.save_card if form else order.card_save,
+            },
+            "problems": form.problems if form else {},
+            "can_save_card": bool(order.account_id),
+            "panel": panel if self._settings.panel and not short else None,
+        }
+
+
+def _as_page(page: Page) -> Page:
+    """Make a page that shows a refusal as a page too."""
+
+    @wraps(page)
+    async def shown(request: Request) -> Response:
+        try:
+            return await page(request)
+        except Refusal as refusal:
+            return refused_page(request, refusal)
+
+    return shown
+
+
+def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
+    """Tell the customer that it is not their fault, and the developer whose it is."""
+    short = _short(request)
+    kind = next((kind for refused, kind in _KINDS if isinstance(refusal, refused)), None)
+    html = render.page(
+        "refused.html",
+        language=getattr(request.state, "language", "rus"),
+        static=_STATIC,
+        short=short,
+        kind=kind or ("address" if refusal.field in _ADDRESS_FIELDS else "object"),
+        leave_url=getattr(request.state, "leave_url", None),
+        field=refusal.field,
+        value=refusal.value,
+        rule=refusal.rule,
+        source=refusal.source,
+        message=refusal.message,
+    )
+    return HTMLResponse(html, refusal.status, headers=guard.page_headers(framed=short))
+
+
+async def _not_simulated(request: Request) -> Response:
+    with suppress(BadField):
+        pairs = wire.page_address(request.query_params.get("params", ""))
+        request.state.language = wire.page_language(pairs.get("language", ""))
+        request.state.leave_url = wire.link(pairs.get("backLink", ""))
+    service = request.url.path.rpartition("/")[2]
+    raise NotSimulated(f"halyk.{service} is not simulated; halyk.pay is", rule="halyk.pay")
+
+
+def _why(code: int, language: Language) -> dict[str, Any]:
+    return {"reason": wire.reason(code, language), "reason_code": code}
+
+
+def _short(request: Request) -> bool:
+    return request.query_params.get(_SHORT) == "true"
+
+
+def _address(checkout_id: str, *, short: bool, again: bool = False) -> str:
+    flags = [flag for flag, on in ((f"{_SHORT}=true", short), ("again=1", again)) if on]
+    return f"/payform/{checkout_id}" + ("?" + "&".join(flags) if flags else "")
+
+
+_PANEL_CARDS: Final = [
+    {"pan": card.pan, "brand": card.brand, "expiry": pair.expiry, "cvc": pair.cvc, "status": card.status}
+    for card in issuer.test_cards().values()
+    for pair in card.pairs[:1]
+]
