@@ -66,7 +66,7 @@ def decompress(packed: str, *, limit: int = 65_536) -> str:
     UTF-16 units is refused before it is built whole.
     """
     if foreign := _FOREIGN.search(packed):
-        raise LzError(f"params: {foreign[0]!r} at {foreign.start()} is not a character of the packed alphabet")
+        raise LzError(f"{foreign[0]!r} at {foreign.start()} is not a character of the packed alphabet")
     text = _unpacked(packed, limit)
     if text.isascii():
         return text
@@ -101,7 +101,7 @@ def parse(text: str) -> dict[str, str]:
     _whole(text)
     pairs = text.split("&", _PAIRS)
     if len(pairs) > _PAIRS:
-        raise LzError(f"params: more than {_PAIRS} fields")
+        raise LzError(f"more than {_PAIRS} fields")
     fields = {}
     for pair in filter(None, pairs):
         key, _, value = pair.partition("=")
@@ -155,7 +155,7 @@ def _unpacked(packed: str, limit: int) -> str:
             phrases = []
             ahead = stream[position : position + _WINDOW_BYTES]
             if held + 8 * len(ahead) <= filling:
-                raise LzError("params: the packed text ends too early")
+                raise LzError("the packed text ends too early")
             window |= int.from_bytes(ahead, "little") << held
             position += _WINDOW_BYTES
             held += 8 * len(ahead)
@@ -177,7 +177,7 @@ def _unpacked(packed: str, limit: int) -> str:
             phrase = previous + previous[0]
         else:
             fault = "ends too early" if held < filling else f"names phrase {code} where {size} is the next"
-            raise LzError(f"params: the packed text {fault}")
+            raise LzError(f"the packed text {fault}")
         entries.append(previous + phrase[0])
         phrases.append(phrase)
         previous = phrase
@@ -197,7 +197,7 @@ def _stream(packed: str) -> tuple[bytes, int]:
 def _within(limit: int, text: str, phrases: list[str]) -> str:
     text += "".join(phrases)
     if len(text) > limit:
-        raise LzError(f"params: the unpacked text is longer than {limit} characters")
+        raise LzError(f"the unpacked text is longer than {limit} characters")
     return text
 
 
@@ -216,7 +216,7 @@ def _decoded(key: str, value: str) -> str:
     try:
         return _ESCAPES.sub(_unescaped, value)
     except UnicodeDecodeError:
-        raise LzError(f"params: the value of {key[:40]!r} is not UTF-8") from None
+        raise LzError(f"the value of {key[:40]!r} is not UTF-8") from None
 
 
 def _unescaped(run: re.Match[str]) -> str:
@@ -227,5 +227,5 @@ def _whole(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise LzError(f"params: half of a surrogate pair at {error.start}, no address can hold it") from None
+        raise LzError(f"half of a surrogate pair at {error.start}, no address can hold it") from None
     return text

@@ -165,7 +165,7 @@ def test_padding_of_old_versions_and_text_behind_the_end_are_ignored() -> None:
     ],
 )
 def test_malformed_input_is_refused_in_plain_words(packed: str, complaint: str) -> None:
-    with pytest.raises(lz.LzError, match=f"^params: .*{re.escape(complaint)}"):
+    with pytest.raises(lz.LzError, match=f"{re.escape(complaint)}"):
         lz.decompress(packed)
 
 
@@ -316,7 +316,7 @@ def test_parsing_is_as_lenient_as_an_address_must_be(text: str, fields: dict[str
     ],
 )
 def test_what_cannot_be_parsed_is_refused_in_plain_words(text: str, complaint: str) -> None:
-    with pytest.raises(lz.LzError, match=f"^params: {re.escape(complaint)}"):
+    with pytest.raises(lz.LzError, match=f"^{re.escape(complaint)}"):
         lz.parse(text)
 
 
