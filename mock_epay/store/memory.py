@@ -27,14 +27,16 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._worlds: dict[str, _World] = {}
-        self._owners: dict[tuple[type, str], str] = {}
+        self._owners: dict[tuple[type, str], list[str]] = {}
         self._agenda = {kind: _Agenda() for kind, shape in SHAPES.items() if shape.falls_due}
 
     async def add_merchant(self, merchant: Merchant) -> None:
         """See `Store`."""
         old = self._worlds.pop(merchant.client_id, None)
         for owned in old.keys() if old else ():
-            self._owners.pop(owned, None)
+            self._owners[owned].remove(merchant.client_id)
+            if not self._owners[owned]:
+                del self._owners[owned]
         self._worlds[merchant.client_id] = _World(merchant)
 
     async def merchant(self, client_id: str) -> Merchant | None:
@@ -50,7 +52,7 @@ class MemoryStore:
         """See `Store`."""
         world = self._world(client_id)
         world.clock = clock
-        for (kind, key), moment in world.due.items():
+        for (kind, key), moment in sorted(world.due.items(), key=lambda entry: entry[1]):
             self._agenda[kind].enter(clock, moment, client_id, key)
 
     async def events(self, client_id: str, *, after: int = 0) -> Sequence[Event]:
@@ -59,7 +61,7 @@ class MemoryStore:
 
     async def owner(self, kind: type[Stored], key: str) -> str | None:
         """See `Store`."""
-        return self._owners.get((kind, key))
+        return next(iter(self._owners.get((kind, key), ())), None)
 
     def work(self, client_id: str) -> "MemoryWork":
         """See `Store`."""
@@ -81,18 +83,20 @@ class MemoryStore:
         if self._worlds.get(world.merchant.client_id) is not world:
             raise UnknownMerchantError(world.merchant.client_id)
         for (kind, key), thing in things.items():
-            world.put(kind, key, thing)
-            self._owners[kind, key] = world.merchant.client_id
-            if SHAPES[kind].falls_due:
-                self._schedule(world, kind, key, cast("Checkout | Delivery", thing).due_at)
+            old = world.put(kind, key, thing)
+            if old is None:
+                self._owners.setdefault((kind, key), []).append(world.merchant.client_id)
+            # With the same moment it is on the agenda already, or was claimed.
+            if SHAPES[kind].falls_due and (moment := _due_at(thing)) != _due_at(old):
+                self._schedule(world, kind, key, moment)
         world.events += events
 
     def _schedule(self, world: "_World", kind: type, key: str, moment: datetime | None) -> None:
         if moment is None:
             world.due.pop((kind, key), None)
-        elif world.due.get((kind, key)) != moment:
-            world.due[kind, key] = moment
-            self._agenda[kind].enter(world.clock, moment, world.merchant.client_id, key)
+            return
+        world.due[kind, key] = moment
+        self._agenda[kind].enter(world.clock, moment, world.merchant.client_id, key)
 
     def _due(self, kind: type[Due], client_id: str, key: str) -> Iterator[tuple[str, Due]]:
         """Claim an entry of the agenda, unless the world or its clock has moved on since it was made."""
@@ -142,6 +146,8 @@ class MemoryWork:
 
     async def find(self, kind: type[E], attribute: str, value: str) -> Sequence[E]:
         """See `Work`."""
+        if not value:
+            return []
         keys = dict.fromkeys(self._world.found[kind, attribute].get(value, ()))
         keys |= dict.fromkeys(key for saved_kind, key in self._saved if saved_kind is kind)
         found = [await self.get(kind, key) for key in keys]
@@ -177,8 +183,8 @@ class _World:
         """Name everything in this world."""
         return ((kind, key) for kind, things in self.things.items() for key in things)
 
-    def put(self, kind: type, key: str, thing: Stored) -> None:
-        """Keep a thing and the ways to find it."""
+    def put(self, kind: type, key: str, thing: Stored) -> Stored | None:
+        """Keep a thing and the ways to find it; return what it replaces."""
         old = self.things[kind].get(key)
         self.things[kind][key] = thing
         for attribute in SHAPES[kind].found_by:
@@ -190,6 +196,7 @@ class _World:
                 self.found[kind, attribute][before].remove(key)
             if value:
                 self.found[kind, attribute].setdefault(value, []).append(key)
+        return old
 
 
 class _Agenda:
@@ -219,6 +226,10 @@ class _Agenda:
         left: float | None = self._entries[0][0] - _real_now() if self._entries else None
         with suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), left)
+
+
+def _due_at(thing: Stored | None) -> datetime | None:
+    return cast("Checkout | Delivery", thing).due_at if thing else None
 
 
 def _real_now() -> float:

@@ -89,7 +89,7 @@ def _lost(request: Request, lost: Exception) -> Response:
     path = request.url.path[:80]
     wrong: Refusal = NotFound(f"nothing stands at {path}; addresses are listed in the README", field="path")
     if lost.status_code == WrongMethod.status:
-        allowed = (lost.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted((lost.headers or {}).get("Allow", "").split(", ")))
         wrong = WrongMethod(f"{path} takes {allowed}, not {request.method}", field="method", rule=allowed)
     response = oauth.refused(wrong, check=False)
     response.headers.update(lost.headers or {})

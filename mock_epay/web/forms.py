@@ -1,5 +1,6 @@
 """How the body of a request becomes text fields, whichever of the usual ways it is written in."""
 
+import re
 from base64 import b64decode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _MOST_FIELDS: Final = 100
+_ENCODED: Final = re.compile(r"(?:[A-Za-z0-9._~*+-]|%[0-9A-Fa-f]{2})+")
 _TAKEN: Final = "multipart/form-data, application/x-www-form-urlencoded or application/json"
 
 
@@ -48,7 +50,12 @@ def basic_credentials(authorization: str) -> dict[str, str]:
         colon = ""
     if not colon:
         raise BadField("Authorization", None, "Basic and base64 of client_id:client_secret", "RFC 6749, section 2.3.1")
-    return {"client_id": unquote(client_id), "client_secret": unquote(client_secret)}
+    return {"client_id": _unquoted(client_id), "client_secret": _unquoted(client_secret)}
+
+
+def _unquoted(text: str) -> str:
+    """Decode what RFC 6749 wants encoded; most clients send it raw, and then it has characters that show it."""
+    return unquote(text) if _ENCODED.fullmatch(text) else text
 
 
 def _urlencoded(_: str, body: bytes) -> dict[str, str]:

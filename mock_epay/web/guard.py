@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope
 
-from mock_epay.errors import TooLarge
+from mock_epay.errors import BadField, TooLarge
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -29,6 +29,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
     Raises:
         TooLarge: it is longer; as soon as that is known, not when all has arrived.
+        BadField: the client went away before it had sent all.
 
     """
     _check_length(declared_length(scope), limit)
@@ -36,6 +37,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadField("body", None, "whole, and the connection ended before that", "RFC 9112, section 8")
         body += message.get("body", b"")
         _check_length(len(body), limit)
         more = message.get("more_body", False)

@@ -214,8 +214,12 @@
     link.addEventListener("click", () => clearInterval(timer));
   }
 
+  let told = false;
+
   function tellShop(success) {
-    if (window.parent !== window) window.parent.postMessage(JSON.stringify({ success }), "*");
+    if (told || window.parent === window) return;
+    told = true;
+    window.parent.postMessage(JSON.stringify({ success }), "*");
   }
 
   const form = find("form");
@@ -228,7 +232,14 @@
   if (link) returnToShop(link);
 
   if (find("[data-tell=success]")) tellShop(true);
-  find("button[data-tell=failure]")?.addEventListener("click", () => tellShop(false), { once: true });
+  find("button[data-tell=failure]")?.addEventListener("click", () => tellShop(false));
+
+  // The shop's dialog does not hear keys that are pressed in the frame.
+  if (find("body.short")) {
+    window.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape") tellShop(false);
+    });
+  }
 
   // A page from the browser's memory shows a state that is over.
   window.addEventListener("pageshow", ({ persisted }) => {

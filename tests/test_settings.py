@@ -1,0 +1,171 @@
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mock_epay.settings import Row, SettingError, Settings, rows, unknown_variables
+
+ROWS = list(rows())
+
+SECONDS = "a number of seconds"
+WHOLE = "a whole number, 0 or more"
+YES_OR_NO = "1 or 0"
+NUMBERS = "numbers separated by commas"
+
+
+def test_without_any_text_settings_are_the_defaults() -> None:
+    assert Settings.from_texts({}) == Settings.from_environment({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("host", "0.0.0.0", "0.0.0.0"),
+        ("host", "", ""),
+        ("seed", " kept as it is ", " kept as it is "),
+        ("port", "0", 0),
+        ("port", " 9000 ", 9000),
+        ("token_ttl_s", "999999999", 999999999),
+        ("panel", "1", True),
+        ("panel", "true", True),
+        ("panel", "YES", True),
+        ("panel", " on ", True),
+        ("panel", "0", False),
+        ("panel", "False", False),
+        ("panel", "no", False),
+        ("panel", "off", False),
+        ("postlink_timeout_s", "0", 0.0),
+        ("postlink_timeout_s", "2.5", 2.5),
+        ("postlink_timeout_s", "1e2", 100.0),
+        ("postlink_retry_s", "", ()),
+        ("postlink_retry_s", "5", (5.0,)),
+        ("postlink_retry_s", " 1, 2.5 ,60,", (1.0, 2.5, 60.0)),
+    ],
+)
+def test_a_text_is_read_as_the_type_of_its_setting(name: str, text: str, value: object) -> None:
+    read = getattr(Settings.from_texts({name: text}), name)
+
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "takes"),
+    [
+        ("port", "", WHOLE),
+        ("port", "eighty", WHOLE),
+        ("port", "80.5", WHOLE),
+        ("port", "-1", WHOLE),
+        ("port", "1000000000", WHOLE),
+        ("page_attempts", "nan", WHOLE),
+        ("postlink_timeout_s", "soon", SECONDS),
+        ("postlink_timeout_s", "-0.1", SECONDS),
+        ("postlink_timeout_s", "nan", SECONDS),
+        ("postlink_timeout_s", "inf", SECONDS),
+        ("postlink_retry_s", "5;30", NUMBERS),
+        ("postlink_retry_s", "5,soon", NUMBERS),
+        ("postlink_retry_s", "5,-30", NUMBERS),
+        ("panel", "", YES_OR_NO),
+        ("panel", "2", YES_OR_NO),
+        ("self_check", "maybe", YES_OR_NO),
+    ],
+)
+def test_a_bad_value_is_named_with_its_variable_its_flag_and_what_it_takes(name: str, text: str, takes: str) -> None:
+    variable = f"MOCK_EPAY_{name.upper()}"
+    flag = f"--{name.replace('_', '-')}"
+
+    with pytest.raises(SettingError) as refused:
+        Settings.from_environment({variable: text})
+
+    assert str(refused.value) == f'{variable} ({flag}) is "{text}": it takes {takes}'
+
+
+@given(name=st.sampled_from([row.name for row in ROWS]), text=st.text(max_size=12))
+def test_any_text_gives_a_value_of_the_default_s_type_or_a_setting_error(name: str, text: str) -> None:
+    try:
+        read = getattr(Settings.from_texts({name: text}), name)
+    except SettingError as refused:
+        assert f'is "{text}"' in str(refused)
+    else:
+        assert type(read) is type(getattr(Settings(), name))
+
+
+@given(whole=st.integers(0, 10**9 - 1), pauses=st.lists(st.floats(0, 10**8), max_size=5).map(tuple))
+def test_numbers_are_read_back_as_they_were_written(whole: int, pauses: tuple[float, ...]) -> None:
+    texts = {"token_ttl_s": str(whole), "postlink_retry_s": ",".join(map(repr, pauses))}
+
+    assert Settings.from_texts(texts) == Settings(token_ttl_s=whole, postlink_retry_s=pauses)
+
+
+def test_flags_overrule_the_environment_where_they_are_given() -> None:
+    environment = {"MOCK_EPAY_PORT": "1111", "MOCK_EPAY_SEED": "from the environment", "PORT": "3333"}
+
+    read = Settings.from_environment(environment, port="2222", seed=None, host=None)
+
+    assert read == Settings(port=2222, seed="from the environment")
+
+
+def test_a_flag_saves_from_a_bad_value_in_the_environment() -> None:
+    assert Settings.from_environment({"MOCK_EPAY_PORT": "eighty"}, port="80").port == 80
+
+
+def test_an_empty_flag_is_given() -> None:
+    assert Settings.from_environment({"MOCK_EPAY_SEED": "one"}, seed="").seed == ""
+
+
+def test_each_setting_has_a_row_in_the_order_of_the_table() -> None:
+    fields = dataclasses.fields(Settings)
+
+    assert [(row.name, row.default) for row in ROWS] == [(field.name, field.default) for field in fields]
+    assert all(row.explanation for row in ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_a_shown_default_means_the_default(row: Row) -> None:
+    assert Settings.from_environment({row.variable: row.shown}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("default", "shown"),
+    [
+        (True, "1"),
+        (False, "0"),
+        (7200, "7200"),
+        (10.0, "10"),
+        (0.5, "0.5"),
+        ((5.0, 0.5, 600.0), "5,0.5,600"),
+        ((), ""),
+        ("127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_a_default_is_shown_as_one_would_type_it(default: Any, shown: str) -> None:
+    assert Row("some_setting", default, "why").shown == shown
+
+
+def test_a_row_knows_its_names() -> None:
+    row = Row("page_ttl_s", 1200, "seconds")
+
+    assert (row.variable, row.flag) == ("MOCK_EPAY_PAGE_TTL_S", "--page-ttl-s")
+
+
+def test_unknown_variables_come_in_order_with_the_nearest_known_name() -> None:
+    environment = {
+        "MOCK_EPAY_TOKEN_TTL": "60",
+        "MOCK_EPAY_PORT": "8080",
+        "MOCK_EPAY_PAGE_TTLS": "60",
+        "MOCK_EPAY_ZEBRA_CROSSING": "1",
+        "EPAY_PORT": "1",
+        "mock_epay_port": "1",
+    }
+
+    assert list(unknown_variables(environment)) == [
+        ("MOCK_EPAY_PAGE_TTLS", "MOCK_EPAY_PAGE_TTL_S"),
+        ("MOCK_EPAY_TOKEN_TTL", "MOCK_EPAY_TOKEN_TTL_S"),
+        ("MOCK_EPAY_ZEBRA_CROSSING", None),
+    ]
+
+
+def test_no_variable_of_the_table_is_unknown() -> None:
+    assert not list(unknown_variables({row.variable: row.shown for row in ROWS}))
