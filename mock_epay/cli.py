@@ -1,17 +1,18 @@
 """The command line."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from mock_epay import __version__, issuer, resources, settings
+from mock_epay import __version__, issuer, lz, resources, settings
 from mock_epay.settings import SettingError, Settings
 
 INTERRUPTED: Final = 130  # what shells report for Ctrl-C
 
-_COMMANDS: Final = ("serve",)
+_COMMANDS: Final = ("serve", "address")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
         words.insert(0, "serve")
     chosen = vars(_parser().parse_args(words))
-    del chosen["command"]
+    if chosen.pop("command") == "address":
+        return _address(sys.stdin.read(), **chosen)
     return _serve(os.environ, chosen)
 
 
@@ -69,6 +71,19 @@ def _serve(environment: Mapping[str, str], flags: Mapping[str, str | None]) -> i
     return 0
 
 
+def _address(text: str, at: str) -> int:
+    """Print the address that `halyk.pay` would open for a payment object in JSON."""
+    try:
+        order = json.loads(text)
+        if not isinstance(order, dict):
+            raise ValueError("it is not an object")  # noqa: TRY004  (the same answer as for what is no JSON)
+        print(f"{at.rstrip('/')}/payform/?params={lz.compress(lz.flatten(order))}")  # noqa: T201
+    except ValueError as wrong:
+        _say(f"standard input must hold a payment object in JSON: {wrong}")
+        return 2
+    return 0
+
+
 def _say(line: str) -> None:
     print(f"mock-epay: {line}", file=sys.stderr)  # noqa: T201
 
@@ -80,4 +95,6 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the sandbox (what happens without a command too)")
     for row in settings.rows():
         serve.add_argument(row.flag, metavar="VALUE", help=f"{row.explanation}; {row.variable}; default {row.shown}")
+    address = commands.add_parser("address", help="make a pay page address of the payment object on standard input")
+    address.add_argument("--at", metavar="URL", default="http://127.0.0.1:8080", help="where the sandbox is")
     return parser

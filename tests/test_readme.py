@@ -1,0 +1,123 @@
+"""The README is true: its code runs, its tables are the program's own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support import eventually
+
+from mock_epay import issuer, settings
+from mock_epay.server import Sandbox
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def _block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    assert found, language
+    return found[1]
+
+
+def test_the_python_example_passes() -> None:
+    names: dict[str, Any] = {}
+    exec(compile(_block("python"), "README.md", "exec"), names)
+    names["test_a_payment"]()
+
+
+def test_the_curl_example_pays(sandbox: Sandbox) -> None:
+    script = _block("sh").replace("http://127.0.0.1:8080", sandbox.url, 1)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'data-state="approved"' in done.stdout
+    assert '"statusName":"CHARGE"' in done.stdout
+
+
+def test_the_settings_table_is_the_programs_own() -> None:
+    rows = [
+        f"| `{row.flag}` | `{row.variable}` | {f'`{row.shown}`' if row.shown else 'empty'} | {row.explanation} |"
+        for row in settings.rows()
+    ]
+    assert "\n".join(rows) in README
+
+
+def test_the_card_table_is_the_programs_own() -> None:
+    for card in issuer.test_cards().values():
+        row = next(line for line in README.splitlines() if line.startswith(f"| {card.pan} |"))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        pairs = [text for pair in card.pairs for text in (pair.expiry, pair.cvc)]
+        assert cells[1:5] == [*pairs, "", ""][:4]
+        assert cells[5] == ("approved" if card.status == "unlock" else "declined, 465")
+
+
+def test_the_commands_are_targets_of_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z]+)", README)) <= targets
+
+
+def test_the_links_lead_to_files() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_the_test_ids_are_on_the_pages() -> None:
+    named = README.partition("`data-testid`")[2].partition("The page works without")[0]
+    pages = "".join(path.read_text("utf-8") for path in (ROOT / "mock_epay/templates").glob("*.html"))
+    for test_id in re.findall(r"`([a-z-]+)`", named):
+        spellings = (
+            f'data-testid="{test_id}"',
+            f'described("{test_id}")',
+            f'"{test_id}"',
+            test_id.removeprefix("error-"),
+        )
+        assert any(spelling in pages for spelling in spellings), test_id
+
+
+def test_make_run_starts_the_sandbox(tmp_path: Path) -> None:
+    # A copy, so that its environment is made from nothing, as on a new machine.
+    checkout = tmp_path / "checkout"
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    for name in names:
+        target = checkout / name
+        if (ROOT / name).exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    output = tmp_path / "output"
+    with output.open("w") as sink:
+        running = subprocess.Popen(
+            ["make", "run", f"PYTHON={sys.executable}"],
+            cwd=checkout,
+            env={name: text for name, text in os.environ.items() if not name.startswith("COV")}
+            | {"MOCK_EPAY_PORT": "0"},
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            for _ in range(12):
+                try:
+                    eventually(lambda: "/demo" in output.read_text() or running.poll() is not None)
+                    break
+                except AssertionError:
+                    continue
+            assert re.search(r"Pay something +http://127\.0\.0\.1:\d+/demo", output.read_text()), output.read_text()
+        finally:
+            os.killpg(running.pid, 2)
+            running.wait(10)
