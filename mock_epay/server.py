@@ -1,10 +1,11 @@
 """The sandbox on a socket: in the foreground, or in a thread beside a test."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import uvicorn
@@ -17,6 +18,8 @@ from mock_epay.web import create_app
 T = TypeVar("T")
 
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
+_BACKLOG: Final = 2048  # as uvicorn has it
+_NOT_STARTED: Final = "the sandbox did not start; its log says why"
 
 
 class ServerError(Exception):
@@ -40,7 +43,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until a signal ends it; `announce` is called with the address once it takes payments.
 
     Raises:
-        ServerError: the address cannot be listened on.
+        ServerError: the address cannot be listened on, or the sandbox fails to start.
         KeyboardInterrupt: Ctrl-C.
 
     """
@@ -53,7 +56,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
     """Run a sandbox in a thread, by default on a free port of the loopback address.
 
     Raises:
-        ServerError: the address cannot be listened on.
+        ServerError: the address cannot be listened on, or the sandbox fails to start.
 
     """
     settings = settings or Settings(port=0)
@@ -67,11 +70,18 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
     with _listening(settings) as (listener, url):
         bank = Bank(MemoryStore(), settings)
         server = _Server(bank, ready)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="mock-epay", daemon=True)
+
+        def run() -> None:
+            with suppress(ServerError):
+                server.run(sockets=[listener])
+            started.set()  # or it never will be: do not wait for that
+
+        thread = threading.Thread(target=run, name="mock-epay", daemon=True)
         thread.start()
         try:
-            if not started.wait(_PATIENCE_S):
-                raise ServerError("the sandbox did not start; its log says why")
+            started.wait(_PATIENCE_S)
+            if not loops:
+                raise ServerError(_NOT_STARTED)
             yield Sandbox(url, bank, loops[0])
         finally:
             server.should_exit = True
@@ -87,6 +97,7 @@ class _Server(uvicorn.Server):
                 create_app(bank),
                 lifespan="on",
                 ws="none",
+                log_config=None,  # the process's own logging is not ours to set up
                 log_level="warning",
                 access_log=False,
                 server_header=False,
@@ -96,20 +107,25 @@ class _Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        with suppress(SystemExit):  # how newer versions of uvicorn say it; older ones just return
+            await super().startup(sockets)
+        if not self.started:
+            raise ServerError(_NOT_STARTED)
         self._ready()
 
 
 @contextmanager
 def _listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
-    """Bind before anything else is built, so that a taken port is one clear line."""
+    """Listen before anything else is built, so that a taken port is one clear line."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Elsewhere than on POSIX this option lets two listen on one port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
         try:
             listener.bind((settings.host, settings.port))
-        except OSError as wrong:
-            why = wrong.strerror or str(wrong)
+            listener.listen(_BACKLOG)  # only now is the port ours: until then another may have bound it too
+        except (OSError, TypeError) as wrong:  # TypeError: a host that cannot be a name
+            why = getattr(wrong, "strerror", None) or wrong
             raise ServerError(f"cannot listen on {settings.host} port {settings.port}: {why}") from None
         except OverflowError:
             raise ServerError(f"cannot listen on port {settings.port}: ports end at 65535") from None

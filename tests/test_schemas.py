@@ -83,6 +83,20 @@ def test_a_schema_is_valid_and_explains_each_field(name: str) -> None:
         assert {"type", "enum", "const", "anyOf"} & set(row), field
 
 
+LIMITS = {"string": {"maxLength", "pattern", "enum", "const", "x-maxBytes"}, "number": {"minimum", "const"}}
+LIMITS["integer"] = LIMITS["number"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_text_and_number_has_limits(name: str) -> None:
+    rows = dict(resources.schema(name)["properties"])
+    for choice in rows.get("transaction", {}).get("anyOf", []):
+        rows |= choice.get("properties", {})
+    for field, row in rows.items():
+        needed = LIMITS.get(str(row.get("type")))
+        assert needed is None or needed & set(row), field
+
+
 @pytest.mark.parametrize("name", ["token-request", "payment-object"])
 def test_what_merchants_send_is_open_and_each_field_states_its_rule(name: str) -> None:
     schema = resources.schema(name)

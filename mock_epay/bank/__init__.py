@@ -10,6 +10,7 @@ from mock_epay.errors import InvalidToken, NotFound
 from mock_epay.model import (
     Card,
     Checkout,
+    Invoice,
     Merchant,
     Payer,
     PaymentObject,
@@ -95,7 +96,8 @@ class Bank:
         """
         async with self.store.work(await self._owner_of(access_token)) as work:
             token = await tokens.usable(work, access_token)
-            work.record("status.asked", invoice_id)
+            if await work.get(Invoice, invoice_id):  # anybody can ask for anything; only orders have a story
+                work.record("status.asked", invoice_id)
             terminal = token.request.terminal
             if terminal is None:
                 return StatusAnswer(merchant=work.merchant, result=wire.NO_TERMINAL)

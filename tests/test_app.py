@@ -1,0 +1,48 @@
+"""The application as a whole: what it does when it is at fault itself."""
+
+import httpx
+import pytest
+from support import Shop, new_merchant
+
+from mock_epay.model import Terminal
+
+
+def test_what_our_own_schema_forbids_is_not_sent_and_nothing_leaks(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    merchant = new_merchant(shop.merchant.client_id, terminals=(Terminal(id=shop.terminal, tid="not a number"),))
+    shop.sandbox.do(shop.sandbox.bank.store.add_merchant(merchant))
+    shop.buy()
+    response = shop.http.get(
+        "/check-status/payment/transaction/000000001", headers={"Authorization": f"Bearer {shop.status_token()}"}
+    )
+    assert response.status_code == 500
+    assert response.json()["error"] == "server_error"
+    assert "Traceback" not in response.text
+    assert "not a number" not in response.text
+    assert "ValidationError" in caplog.text
+
+
+def test_worlds_with_the_same_numbers_do_not_meet(shop: Shop) -> None:
+    other = new_merchant(shop.merchant.client_id + "-other", seed=shop.merchant.seed)
+    shop.sandbox.do(shop.sandbox.bank.store.add_merchant(other))
+    neighbour = Shop(shop.sandbox, shop.http, other, shop.post_link + "/other")
+    ours, theirs = shop.token(), neighbour.token()
+    assert ours["access_token"] != theirs["access_token"]
+    shop.buy(token=ours)
+    assert shop.status()["resultCode"] == "100"
+    assert neighbour.status()["resultCode"] == "102"
+    assert "transaction.charged" not in neighbour.events()
+    shop.advance(100_000)
+    assert httpx.codes.is_success(neighbour.open(token=theirs).status_code)
+
+
+def test_a_status_of_a_number_that_is_no_order_leaves_no_trace(shop: Shop) -> None:
+    token = shop.status_token()
+    before = shop.events()
+    for number in ("999999", "x" * 5000):
+        response = shop.http.get(
+            f"/check-status/payment/transaction/{number}", headers={"Authorization": f"Bearer {token}"}
+        )
+        assert response.json()["resultCode"] == "102"
+    assert shop.events() == before
