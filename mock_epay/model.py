@@ -236,7 +236,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """The bank's record of one attempt and its life. `reference` and `approval_code` are empty unless approved."""
+    """The bank's record of one attempt and its life.
+
+    `reference` and `approval_code` are empty unless approved. `taken` and `returned` are money, in the order's
+    currency: what has been charged, and how much of that was given back.
+    """
 
     id: str
     invoice_id: str
@@ -255,6 +259,13 @@ class Transaction:
     approval_code: str = ""
     card_id: str = ""
     secure: bool = False
+    taken: Decimal = Decimal(0)
+    returned: Decimal = Decimal(0)
+
+    @property
+    def payout(self) -> Decimal:
+        """What the shop gets in the end."""
+        return self.taken - self.returned
 
     @property
     def approved(self) -> bool:

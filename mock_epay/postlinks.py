@@ -71,7 +71,8 @@ class Courier:
 
     async def run(self) -> NoReturn:
         """Deliver what falls due; goes on until it is cancelled."""
-        connector = aiohttp.TCPConnector(limit=0, resolver=_GuardedResolver())
+        # No connection is kept: a shop may close it just when the next notice goes out, or serve one at a time.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True, resolver=_GuardedResolver())
         timeout = aiohttp.ClientTimeout(total=self._settings.postlink_timeout_s)
         async with (
             aiohttp.ClientSession(

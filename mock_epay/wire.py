@@ -91,6 +91,8 @@ _OBJECT: Final = {
 }
 _VERBATIM: Final = {"description", "data"}
 
+_OPERATIONS: Final = "documented: operations charge, cancel, refund"
+_AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _BOOLEANS: Final = {"true": True, "false": False}
 _BOOLEAN_FIELDS: Final = ("cardSave", "autoBackLink", "recurrent")
@@ -263,6 +265,30 @@ def status_response(answer: StatusAnswer) -> dict[str, object]:
     }
 
 
+def operation_amount(query: Mapping[str, str], body: Mapping[str, str]) -> Decimal | None:
+    """Read the amount of an operation from the address, the body, or neither; None means all of it.
+
+    Raises:
+        BadField: it is no amount, or the two places do not agree.
+
+    """
+    texts = [text.strip() for place in (query, body) if (text := place.get("amount", "")).strip()]
+    for text in texts:
+        if not _AMOUNT.fullmatch(text) or Decimal(text) == 0:
+            rule = "a decimal number above 0 with at most 2 digits behind the point"
+            raise BadField("amount", text, rule, _OPERATIONS, code=_CODES["amount"])
+    amounts = {Decimal(text) for text in texts}
+    if len(amounts) > 1:
+        rule = f"the same in the address and in the body, where it is {texts[1]}"
+        raise BadField("amount", texts[0], rule, _OPERATIONS, code=_CODES["amount"])
+    return amounts.pop() if amounts else None
+
+
+def operation_response(message: str) -> dict[str, object]:
+    """Write the answer to an operation that was carried out."""
+    return {"code": 0, "message": message}
+
+
 def error(refusal: Refusal) -> dict[str, object]:
     """Write a refusal."""
     facts = {"field": refusal.field, "value": refusal.value, "rule": refusal.rule, "source": refusal.source}
@@ -331,7 +357,7 @@ def _status_transaction(transaction: Transaction, merchant: Merchant) -> dict[st
         "invoiceIDAlt": order.invoice_id_alt,
         "amount": number(order.amount),
         "amountBonus": 0,
-        "payoutAmount": number(order.amount) if transaction.status is Status.CHARGE else 0,
+        "payoutAmount": number(transaction.payout),
         "orgAmount": number(order.amount),
         "approvalCode": transaction.approval_code,
         "data": order.data,

@@ -1,10 +1,12 @@
 """The acquirer: every rule that has state. A caller parses, calls one method of `Bank`, renders."""
 
 from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
 from typing import NoReturn
 
 from mock_epay import fake, resources, wire
-from mock_epay.bank import checkouts, tokens
+from mock_epay.bank import checkouts, operations, tokens
 from mock_epay.bank.checkouts import CheckoutView
 from mock_epay.errors import InvalidToken, NotFound
 from mock_epay.model import (
@@ -105,6 +107,34 @@ class Bank:
                 return StatusAnswer(merchant=work.merchant, result=wire.FOREIGN)
             found = await work.find(Transaction, "invoice_id", invoice_id)
             return StatusAnswer(merchant=work.merchant, transaction=found[-1] if found else None)
+
+    async def status_by_id(self, access_token: str, transaction_id: str) -> StatusAnswer:
+        """Look up one transaction. Asking does not spend the token (assumed).
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            token = await tokens.usable(work, access_token)
+            if token.request.terminal is None:
+                return StatusAnswer(merchant=work.merchant, result=wire.NO_TERMINAL)
+            transaction = await work.get(Transaction, transaction_id)
+            return StatusAnswer(merchant=work.merchant, transaction=transaction)
+
+    async def operate(self, access_token: str, operation: str, transaction_id: str, amount: Decimal | None) -> str:
+        """Charge, cancel or refund; return in one sentence what was done. It spends the token.
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+            BadField: no such transaction of this merchant (690); its state forbids it (477); too much money.
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            token = await tokens.usable(work, access_token)
+            done = await operations.OPERATIONS[operation](work, transaction_id, amount)
+            work.save(replace(token, spent=True))
+        return done
 
     async def close_late_pages(self) -> NoReturn:
         """Close each page as its time runs out; goes on until it is cancelled."""

@@ -1,6 +1,7 @@
 """The record of one attempt to pay: how it begins, how it is decided, who is told."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 from mock_epay import wire
@@ -49,11 +50,13 @@ def decide(work: Work, transaction: Transaction, decision: Decision, payer: Paye
     if not decision.approved:
         return end(work, transaction, Status.REJECT, **facts)
     terminal = work.merchant.terminal(order.terminal)
+    held = terminal is not None and terminal.two_stage
     return end(
         work,
         transaction,
-        Status.AUTH if terminal and terminal.two_stage else Status.CHARGE,
+        Status.AUTH if held else Status.CHARGE,
         **facts,
+        taken=Decimal(0) if held else order.amount,
         reference=invented.digits("reference", 12),
         int_reference=invented.word("int_reference"),
         approval_code=invented.digits("approval_code", 6),

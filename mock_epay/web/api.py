@@ -6,19 +6,42 @@ from starlette.routing import BaseRoute, Route
 
 from mock_epay import wire
 from mock_epay.bank import Bank
+from mock_epay.bank.operations import OPERATIONS
 from mock_epay.errors import InvalidToken
-from mock_epay.web import guard
+from mock_epay.web import forms, guard
 
 
 def routes(bank: Bank) -> list[BaseRoute]:
     """Return the services, each with and without `/api` in front: hosts of two generations differ in that."""
+    check = bank.settings.self_check
+
+    def answered(schema: str, body: dict[str, object]) -> Response:
+        encoded = wire.encode(schema, body, check=check)
+        return Response(encoded, headers=guard.NO_STORE, media_type="application/json")
 
     async def status(request: Request) -> Response:
         answer = await bank.status(bearer(request), request.path_params["invoice_id"])
-        body = wire.encode("status-response", wire.status_response(answer), check=bank.settings.self_check)
-        return Response(body, headers=guard.NO_STORE, media_type="application/json")
+        return answered("status-response", wire.status_response(answer))
 
-    services = [("/check-status/payment/transaction/{invoice_id}", status, ["GET"])]
+    async def status_by_id(request: Request) -> Response:
+        answer = await bank.status_by_id(bearer(request), request.path_params["id"])
+        return answered("status-response", wire.status_response(answer))
+
+    async def operate(request: Request) -> Response:
+        token = bearer(request)
+        operation = request.url.path.rpartition("/")[2]
+        body = await guard.read_body(request.scope, request.receive, bank.settings.max_body_kb * 1024)
+        # Clients announce JSON and send nothing; an empty body is empty whatever its type.
+        fields = forms.read_fields(request.headers.get("content-type", ""), body) if body.strip() else {}
+        amount = wire.operation_amount(request.query_params, fields)
+        done = await bank.operate(token, operation, request.path_params["id"], amount)
+        return answered("operation-response", wire.operation_response(done))
+
+    services = [
+        ("/check-status/payment/transaction/{invoice_id}", status, ["GET"]),
+        ("/check-status/payment/transactionId/{id}", status_by_id, ["GET"]),
+        *((f"/operation/{{id}}/{operation}", operate, ["POST"]) for operation in OPERATIONS),
+    ]
     return [
         Route(prefix + path, endpoint, methods=methods)
         for prefix in ("", "/api")
