@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TextIO
 
 from mock_epay import __version__, issuer, lz, resources, settings
 from mock_epay.settings import SettingError, Settings
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "serve")
     chosen = vars(_parser().parse_args(words))
     if chosen.pop("command") == "address":
-        return _address(sys.stdin.read(), **chosen)
+        return _address(sys.stdin, **chosen)
     return _serve(os.environ, chosen)
 
 
@@ -71,14 +71,14 @@ def _serve(environment: Mapping[str, str], flags: Mapping[str, str | None]) -> i
     return 0
 
 
-def _address(text: str, at: str) -> int:
+def _address(source: TextIO, at: str) -> int:
     """Print the address that `halyk.pay` would open for a payment object in JSON."""
     try:
-        order = json.loads(text)
+        order = json.load(source)
         if not isinstance(order, dict):
             raise ValueError("it is not an object")  # noqa: TRY004  (the same answer as for what is no JSON)
         print(f"{at.rstrip('/')}/payform/?params={lz.compress(lz.flatten(order))}")  # noqa: T201
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:
         _say(f"standard input must hold a payment object in JSON: {wrong}")
         return 2
     return 0

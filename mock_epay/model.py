@@ -9,6 +9,7 @@ from typing import Final, Literal
 from mock_epay.errors import BadField
 
 Language = Literal["rus", "kaz", "eng"]
+Dialect = Literal["documented", "observed"]
 
 
 class Status(StrEnum):
@@ -91,6 +92,7 @@ class Merchant:
     password: str = field(repr=False)
     terminals: tuple[Terminal, ...]
     seed: str
+    dialect: Dialect = "documented"
     token_ttl_s: int = 7200
 
     def terminal(self, terminal_id: str) -> Terminal | None:
@@ -209,9 +211,9 @@ class CardMask:
     brand: str
     issuer: str
 
-    def short(self) -> str:
-        """Return the mask in the documented form, four digits and four."""
-        return f"{self.first[:4]}...{self.last}"
+    def short(self, first: int = 4) -> str:
+        """Return the mask with so many first digits; four is the documented form."""
+        return f"{self.first[:first]}...{self.last}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,4 +200,4 @@ class _GuardedResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        await self._inner.close()
+        """Do nothing: the resolver that this one asks holds nothing open."""

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 PREFIX: Final = "MOCK_EPAY_"
+DIALECTS: Final = ("documented", "observed")
 
 
 class SettingError(ValueError):
     """A setting that has no meaning; the message names it, its value and what it takes."""
 
 
-def setting(default: Any, explanation: str) -> Any:
-    """Declare one row of the table."""
-    return field(default=default, metadata={"help": explanation})
+def setting(default: Any, explanation: str, choices: tuple[str, ...] = ()) -> Any:
+    """Declare one row of the table; a text may be limited to some choices."""
+    return field(default=default, metadata={"help": explanation, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,10 @@ class Settings:
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(8080, "port to listen on; 0 takes a free one")
     seed: str = setting("", "makes every invented value repeatable; empty: other values in each run")
-    token_ttl_s: int = setting(7200, "seconds a token lives (documented)")
+    dialect: str = setting(
+        "documented", "how the bank spells its answers: documented, or observed at the real server", DIALECTS
+    )
+    token_ttl_s: int = setting(0, "seconds a token lives; 0: what the dialect says, 7200 or 1200")
     page_ttl_s: int = setting(1200, "seconds a pay page stays open (observed)")
     page_attempts: int = setting(3, "attempts to pay on one page (observed)")
     countdown_s: int = setting(5, "seconds the result page waits before it returns to the shop (assumed)")
@@ -64,6 +68,7 @@ class Row:
     name: str
     default: Any
     explanation: str
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -87,7 +92,7 @@ class Row:
 
 def rows() -> Iterator[Row]:
     """Return the table's rows in order."""
-    return (Row(one.name, one.default, one.metadata["help"]) for one in fields(Settings))
+    return (Row(one.name, one.default, one.metadata["help"], one.metadata["choices"]) for one in fields(Settings))
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
@@ -127,6 +132,8 @@ _READERS: Final[dict[type, tuple[Callable[[str], Any], str]]] = {
 
 def _read(row: Row, text: str) -> Any:
     read, takes = _READERS[type(row.default)]
+    if row.choices:
+        read, takes = {choice: choice for choice in row.choices}.__getitem__, " or ".join(row.choices)
     try:
         return read(text)
     except (KeyError, ValueError):

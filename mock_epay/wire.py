@@ -15,6 +15,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from mock_epay import lz, resources
+from mock_epay.dialects import SPELLINGS, Spelling
 from mock_epay.errors import (
     BadField,
     InvalidClient,
@@ -24,7 +25,18 @@ from mock_epay.errors import (
     Refusal,
     UnsupportedGrant,
 )
-from mock_epay.model import Hint, Language, Merchant, PaymentObject, Status, StatusAnswer, TokenRequest, Transaction
+from mock_epay.model import (
+    CardMask,
+    Hint,
+    Language,
+    Merchant,
+    PaymentObject,
+    Status,
+    StatusAnswer,
+    Token,
+    TokenRequest,
+    Transaction,
+)
 
 ZONE: Final = ZoneInfo("Asia/Almaty")
 
@@ -46,6 +58,9 @@ _CODES: Final = {"amount": 470, "description": 3298}
 
 _LANGUAGES: Final[dict[str, Language]] = {"ru": "rus", "ka": "kaz", "kz": "kaz", "kk": "kaz", "en": "eng"}
 _SPOKEN: Final[dict[Language, str]] = {"rus": "RU", "kaz": "KZ", "eng": "EN"}
+
+# What stands for a card where none was tried.
+NO_CARD: Final = CardMask(first="000000", last="0000", brand="", issuer="")
 
 # check-status: the code and its words for each status, and the number that stands for it.
 FOUND, REJECTED, NOT_FOUND, NO_TERMINAL, IN_PROGRESS, FOREIGN = "100", "101", "102", "104", "107", "109"
@@ -123,13 +138,14 @@ def token_request(fields: Mapping[str, str]) -> TokenRequest:
     )
 
 
-def token_response(value: str, scope: str, ttl_s: int) -> dict[str, object]:
-    """Write the documented answer to a token request."""
+def token_response(token: Token, spelling: Spelling) -> dict[str, object]:
+    """Write the answer to a token request."""
+    ttl_s = int((token.expires_at - token.issued_at).total_seconds())
     return {
-        "access_token": value,
-        "expires_in": ttl_s,
+        "access_token": token.value,
+        "expires_in": str(ttl_s) if spelling.ttl_is_text else ttl_s,
         "refresh_token": "",
-        "scope": scope,
+        "scope": token.request.scope,
         "token_type": "Bearer",
     }
 
@@ -213,29 +229,31 @@ def with_links(order: PaymentObject, request: TokenRequest) -> PaymentObject:
     )
 
 
-def postlink(transaction: Transaction, secret_hash: str) -> dict[str, object]:
+def postlink(
+    transaction: Transaction, secret_hash: str, spelling: Spelling = SPELLINGS["documented"]
+) -> dict[str, object]:
     """Write the notice of an attempt that is decided, field by field as the document prints it."""
     order, mask, payer, place = transaction.order, transaction.card, transaction.payer, transaction.place
     approved = transaction.approved
     body: dict[str, object] = {
         "id": transaction.id,
-        "dateTime": _local(transaction.decided_at or transaction.created_at, digits=5),
+        "dateTime": _local(transaction.decided_at or transaction.created_at, digits=spelling.second_digits),
         "invoiceId": order.invoice_id,
         "invoiceIdAlt": order.invoice_id_alt,
         "amount": number(order.amount),
         "currency": order.currency,
         "terminal": order.terminal,
         "accountId": order.account_id,
-        "description": order.description,
-        "language": _SPOKEN[order.reads],
-        "cardMask": mask.short() if mask else "0000...0000",
-        "cardType": "",
+        "description": order.description.replace(" ", spelling.blank),
+        "language": order.language if spelling.language_as_sent else _SPOKEN[order.reads],
+        "cardMask": (mask or NO_CARD).short(spelling.mask_digits),
+        "cardType": mask.brand if mask and spelling.card_type else "",
         "issuer": mask.issuer if mask else "",
         "reference": transaction.reference,
         "secure": "yes" if transaction.secure else "no",
         "tokenRecipient": "",
         "code": "ok" if approved else "error",
-        "reason": "" if approved else reason(transaction.reason_code, order.reads),
+        "reason": spelling.success_reason if approved else reason(transaction.reason_code, order.reads),
         "reasonCode": transaction.reason_code,
         "name": payer.name,
         "email": payer.email,
@@ -250,8 +268,13 @@ def postlink(transaction: Transaction, secret_hash: str) -> dict[str, object]:
     }
     if approved:
         body["cardId"] = transaction.card_id
-    extras = {"secret_hash": secret_hash, "data": order.data}
-    return body | {name: text for name, text in extras.items() if text}
+    extras = {
+        "secret_hash": secret_hash,
+        "data": order.data,
+        "approvalCode": transaction.approval_code if spelling.approval_code else "",
+    }
+    body |= {name: text for name, text in extras.items() if text}
+    return dict(sorted(body.items())) if spelling.alphabetical else body
 
 
 def status_response(answer: StatusAnswer) -> dict[str, object]:
@@ -349,6 +372,7 @@ def schema_names() -> Iterable[str]:
 def _status_transaction(transaction: Transaction, merchant: Merchant) -> dict[str, object]:
     order, mask, payer, place = transaction.order, transaction.card, transaction.payer, transaction.place
     terminal = merchant.terminal(order.terminal)
+    spelling = SPELLINGS[merchant.dialect]
     declined = transaction.reason_code != 0
     return {
         "id": transaction.id,
@@ -367,12 +391,12 @@ def _status_transaction(transaction: Transaction, merchant: Merchant) -> dict[st
         "accountID": order.account_id,
         "description": order.description,
         "language": order.language,
-        "cardMask": mask.short() if mask else "",
+        "cardMask": mask.short(spelling.mask_digits) if mask else "",
         "cardType": mask.brand if mask else "",
         "issuer": mask.issuer if mask else "",
         "reference": transaction.reference,
         "reason": reason(transaction.reason_code, order.reads) if declined else "",
-        "reasonCode": str(transaction.reason_code),
+        "reasonCode": str(transaction.reason_code) if declined else spelling.status_success,
         "intReference": transaction.int_reference,
         "secure": transaction.secure,
         "secureDetails": "",
@@ -446,7 +470,7 @@ def _as_text(name: str, value: object) -> str:
 def _local(moment: datetime, *, digits: int) -> str:
     """Write a moment in the bank's zone with so many digits behind the second."""
     text = moment.astimezone(ZONE).isoformat(timespec="microseconds")
-    return text[: 20 + digits] + text[26:]
+    return text[:26].ljust(20 + digits, "0")[: 20 + digits] + text[26:]
 
 
 def _max_bytes(_: Draft202012Validator, most: int, text: object, __: object) -> Iterator[ValidationError]:

@@ -4,14 +4,15 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import httpx
 
 from mock_epay import lz
-from mock_epay.model import Merchant, Terminal
+from mock_epay.dialects import SPELLINGS
+from mock_epay.model import Dialect, Merchant, Terminal
 from mock_epay.server import Sandbox
 
 SCOPE: Final = " webapi usermanagement email_send verification statement statistics payment"
@@ -207,6 +208,15 @@ def new_merchant(name: str, **changes: Any) -> Merchant:
         "seed": "tests",
     }
     return Merchant(**facts | changes)
+
+
+def in_dialect(shop: Shop, dialect: Dialect) -> Shop:
+    """Give a shop's merchant another dialect, with the terminal that goes with it, in a new world."""
+    spelling = SPELLINGS[dialect]
+    terminals = tuple(replace(terminal, two_stage=spelling.two_stage) for terminal in shop.merchant.terminals)
+    merchant = replace(shop.merchant, dialect=dialect, terminals=terminals, token_ttl_s=spelling.token_ttl_s)
+    shop.sandbox.do(shop.sandbox.bank.store.add_merchant(merchant))
+    return replace(shop, merchant=merchant)
 
 
 def marked(page: httpx.Response, test_id: str) -> str:

@@ -88,7 +88,7 @@ def test_any_address_is_answered_at_once_and_below_500(part: int) -> None:
         merchant = new_merchant("hostile")
         await bank.store.add_merchant(merchant)
         request = TokenRequest(client_id=merchant.client_id, client_secret=merchant.client_secret, scope="payment")
-        token = (await bank.issue_token(request)).value
+        token = (await bank.issue_token(request))[0].value
         app = create_app(bank)
         await _get(app, "warm")
         answers: dict[int, int] = {}

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Receiver, Shop, action, marked, state
+from support import Receiver, Shop, action, in_dialect, marked, state
+
+from mock_epay.model import Dialect
 
 STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 
 
+@pytest.mark.parametrize("dialect", ["documented", "observed"])
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
-def test_the_story_goes_as_told(path: Path, shop: Shop, shop_server: Receiver) -> None:
-    story = _told(tomllib.loads(path.read_text("utf-8")), shop.post_link)
+def test_the_story_goes_as_told(path: Path, dialect: Dialect, shop: Shop, shop_server: Receiver) -> None:
+    shop = in_dialect(shop, dialect)
+    story = _told(tomllib.loads(path.read_text("utf-8")), shop.post_link, dialect)
     asked = shop.http.post("/oauth2/token", data=shop.request(**story.get("token", {})))
     if "refused" in story:
         expected = story["refused"]
@@ -32,11 +36,13 @@ def test_the_story_goes_as_told(path: Path, shop: Shop, shop_server: Receiver) -
         assert _those_of(transaction, answer["transaction"] or {}) == transaction
 
 
-def _told(part: Any, shop: str) -> Any:
+def _told(part: Any, shop: str, dialect: Dialect) -> Any:
     if isinstance(part, dict):
-        return {name: _told(value, shop) for name, value in part.items()}
+        different = part.pop("observed", {})
+        told = part | different if dialect == "observed" else part
+        return {name: _told(value, shop, dialect) for name, value in told.items()}
     if isinstance(part, list):
-        return [_told(value, shop) for value in part]
+        return [_told(value, shop, dialect) for value in part]
     return part.replace("{shop}", shop) if isinstance(part, str) else part
 
 

@@ -3,15 +3,17 @@
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from mock_epay import fake, resources, wire
 from mock_epay.bank import checkouts, operations, tokens
 from mock_epay.bank.checkouts import CheckoutView
+from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import InvalidToken, NotFound
 from mock_epay.model import (
     Card,
     Checkout,
+    Dialect,
     Invoice,
     Merchant,
     Payer,
@@ -35,13 +37,18 @@ class Bank:
 
     async def open(self) -> None:
         """Make the merchants that every sandbox has."""
+        dialect = cast("Dialect", self.settings.dialect)
+        spelling = SPELLINGS[dialect]
         for row in resources.table("merchants")["merchant"]:
-            terminals = tuple(Terminal(**terminal) for terminal in row["terminals"])
-            seed = self.settings.seed or fake.fresh_seed()
-            ttl_s = self.settings.token_ttl_s
-            await self.store.add_merchant(Merchant(**row | {"terminals": terminals}, seed=seed, token_ttl_s=ttl_s))
+            facts = {
+                "terminals": tuple(Terminal(**one, two_stage=spelling.two_stage) for one in row["terminals"]),
+                "seed": self.settings.seed or fake.fresh_seed(),
+                "dialect": dialect,
+                "token_ttl_s": self.settings.token_ttl_s or spelling.token_ttl_s,
+            }
+            await self.store.add_merchant(Merchant(**row | facts))
 
-    async def issue_token(self, request: TokenRequest) -> Token:
+    async def issue_token(self, request: TokenRequest) -> tuple[Token, Merchant]:
         """Give a merchant a token for one operation.
 
         Raises:
@@ -51,7 +58,7 @@ class Bank:
         """
         merchant = tokens.check_client(await self.store.merchant(request.client_id), request)
         async with self.store.work(merchant.client_id) as work:
-            return await tokens.issue(work, request)
+            return await tokens.issue(work, request), merchant
 
     async def open_checkout(self, order: PaymentObject, access_token: str) -> str:
         """Open the pay page for an order, or the same page again while it is open; return its id.

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from mock_epay import wire
+from mock_epay.dialects import SPELLINGS
 from mock_epay.fake import Fake
 from mock_epay.issuer import Decision
 from mock_epay.model import Delivery, Payer, PaymentObject, Status, Transaction, check_move
@@ -79,13 +80,14 @@ def notify(work: Work, transaction: Transaction, secret_hash: str, *, check: boo
     """Queue the postlink of a transaction, in the unit of work that decided it."""
     order = transaction.order
     approved = transaction.approved
-    schema = "postlink-success" if approved else "postlink-failure"
+    spelling = SPELLINGS[work.merchant.dialect]
+    schema = ("postlink-success" if approved else "postlink-failure") + spelling.schema_suffix
     delivery = Delivery(
         id=fakes(work, order.invoice_id, transaction.number).uuid("delivery"),
         invoice_id=order.invoice_id,
         transaction_id=transaction.id,
         url=order.post_link if approved else order.failure_post_link or order.post_link,
-        body=wire.encode(schema, wire.postlink(transaction, secret_hash), check=check),
+        body=wire.encode(schema, wire.postlink(transaction, secret_hash, spelling), check=check),
         queued_at=work.now,
         due_at=work.now,
     )

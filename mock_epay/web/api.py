@@ -7,7 +7,9 @@ from starlette.routing import BaseRoute, Route
 from mock_epay import wire
 from mock_epay.bank import Bank
 from mock_epay.bank.operations import OPERATIONS
+from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import InvalidToken
+from mock_epay.model import StatusAnswer
 from mock_epay.web import forms, guard
 
 
@@ -19,13 +21,17 @@ def routes(bank: Bank) -> list[BaseRoute]:
         encoded = wire.encode(schema, body, check=check)
         return Response(encoded, headers=guard.NO_STORE, media_type="application/json")
 
+    def told(answer: StatusAnswer) -> Response:
+        suffix = SPELLINGS[answer.merchant.dialect].schema_suffix
+        return answered(f"status-response{suffix}", wire.status_response(answer))
+
     async def status(request: Request) -> Response:
         answer = await bank.status(bearer(request), request.path_params["invoice_id"])
-        return answered("status-response", wire.status_response(answer))
+        return told(answer)
 
     async def status_by_id(request: Request) -> Response:
         answer = await bank.status_by_id(bearer(request), request.path_params["id"])
-        return answered("status-response", wire.status_response(answer))
+        return told(answer)
 
     async def operate(request: Request) -> Response:
         token = bearer(request)

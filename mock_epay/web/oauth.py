@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from mock_epay import wire
 from mock_epay.bank import Bank
+from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import Refusal, WrongMethod
 from mock_epay.web import forms, guard
 
@@ -57,11 +58,15 @@ class TokenEndpoint:
         credentials = forms.basic_credentials(headers.get("authorization", ""))
         fields |= {name: text for name, text in credentials.items() if not fields.get(name, "").strip()}
         request = wire.token_request(fields)
-        token = await self._bank.issue_token(request)
-        answer = wire.token_response(token.value, request.scope, int((token.expires_at - token.issued_at).seconds))
+        token, merchant = await self._bank.issue_token(request)
+        spelling = SPELLINGS[merchant.dialect]
         hints = {"X-Mock-Epay-Hints": json.dumps([hint.why for hint in request.hints])} if request.hints else {}
         return Response(
-            wire.encode("token-response", answer, check=self._bank.settings.self_check),
+            wire.encode(
+                "token-response" + spelling.schema_suffix,
+                wire.token_response(token, spelling),
+                check=self._bank.settings.self_check,
+            ),
             headers=_CORS | guard.NO_STORE | hints,
             media_type="application/json",
         )

@@ -1,0 +1,59 @@
+"""Where the bank's page and the bank's server do not agree: one row for each side."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from mock_epay.model import Dialect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelling:
+    """One side of every difference."""
+
+    token_ttl_s: int
+    ttl_is_text: bool  # clients of the real server fail on a number
+    success_reason: str
+    language_as_sent: bool  # else RU, KZ, EN
+    mask_digits: int  # of the front of the card number
+    card_type: bool
+    second_digits: int
+    alphabetical: bool
+    blank: str  # what a blank in the description becomes
+    approval_code: bool
+    status_success: str
+    two_stage: bool  # the public test terminal
+    schema_suffix: str
+
+
+SPELLINGS: Final[dict[Dialect, Spelling]] = {
+    "documented": Spelling(
+        token_ttl_s=7200,
+        ttl_is_text=False,
+        success_reason="",
+        language_as_sent=False,
+        mask_digits=4,
+        card_type=False,
+        second_digits=5,
+        alphabetical=False,
+        blank=" ",
+        approval_code=False,
+        status_success="0",
+        two_stage=False,
+        schema_suffix="",
+    ),
+    "observed": Spelling(
+        token_ttl_s=1200,
+        ttl_is_text=True,
+        success_reason="success",
+        language_as_sent=True,
+        mask_digits=6,
+        card_type=True,
+        second_digits=9,
+        alphabetical=True,
+        blank="+",
+        approval_code=True,
+        status_success="00",
+        two_stage=True,
+        schema_suffix="-observed",
+    ),
+}
