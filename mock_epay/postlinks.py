@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, NoReturn
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -29,6 +30,10 @@ _HEADERS: Final = {
     "Accept": "*/*",
     "User-Agent": f"mock-epay/{__version__}",
 }
+
+
+# Notices of one invoice to one receiver: merchant, invoice number, receiver.
+_Lane = tuple[str, str, str]
 
 
 class BlockedAddressError(Exception):
@@ -66,8 +71,8 @@ class Courier:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
-        self._lanes: defaultdict[str, deque[tuple[str, Delivery]]] = defaultdict(deque)
-        self._walkers: defaultdict[str, int] = defaultdict(int)
+        self._lanes: dict[_Lane, deque[tuple[str, Delivery]]] = {}
+        self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def run(self) -> NoReturn:
         """Deliver what falls due; goes on until it is cancelled."""
@@ -85,22 +90,21 @@ class Courier:
         ):
             while True:
                 for client_id, delivery in await self._store.claim(Delivery, 100):
-                    receiver = _receiver(delivery.url)
-                    self._lanes[receiver].append((client_id, delivery))
-                    if self._walkers[receiver] < _PER_RECEIVER:
-                        self._walkers[receiver] += 1
-                        tasks.create_task(self._walk(session, receiver))
+                    lane = (client_id, delivery.invoice_id, _receiver(delivery.url))
+                    if lane not in self._lanes:
+                        self._lanes[lane] = deque()
+                        tasks.create_task(self._walk(session, lane))
+                    self._lanes[lane].append((client_id, delivery))
 
-    async def _walk(self, session: aiohttp.ClientSession, receiver: str) -> None:
-        """Deliver what waits for one receiver until nothing does."""
-        lane = self._lanes[receiver]
-        while lane:
-            client_id, delivery = lane.popleft()
-            with suppress(UnknownMerchantError):
-                await self._try(session, client_id, delivery)
-        self._walkers[receiver] -= 1
-        if not self._walkers[receiver]:
-            del self._walkers[receiver], self._lanes[receiver]
+    async def _walk(self, session: aiohttp.ClientSession, lane: _Lane) -> None:
+        """Deliver what waits in one lane until nothing does, one after the other, so that it arrives in order."""
+        gate = self._gates.setdefault(lane[-1], asyncio.Semaphore(_PER_RECEIVER))
+        while self._lanes[lane]:
+            client_id, delivery = self._lanes[lane].popleft()
+            async with gate:
+                with suppress(UnknownMerchantError):
+                    await self._try(session, client_id, delivery)
+        del self._lanes[lane]
 
     async def _try(self, session: aiohttp.ClientSession, client_id: str, delivery: Delivery) -> None:
         elapsed = stopwatch()

@@ -97,11 +97,12 @@ def rows() -> Iterator[Row]:
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     """Find variables with our prefix that mean nothing, each with the nearest name that does."""
-    known = [row.variable for row in rows()]
+    known = [row.name.upper() for row in rows()]
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-            yield name, nearest[0] if nearest else None
+        own = name.removeprefix(PREFIX)  # the prefix would make any two names alike
+        if own != name and own not in known:
+            nearest = difflib.get_close_matches(own, known, n=1, cutoff=0.6)
+            yield name, PREFIX + nearest[0] if nearest else None
 
 
 def _boolean(text: str) -> bool:

@@ -7,7 +7,8 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from mock_epay import resources, wire
+from mock_epay import resources
+from mock_epay.wire import contracts
 
 NAMES = sorted(resources.schema_names())
 
@@ -106,7 +107,7 @@ def test_what_merchants_send_is_open_and_each_field_states_its_rule(name: str) -
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_the_documented_samples_are_valid_with_their_fields_in_order(name: str) -> None:
-    wire.encode(name, SAMPLES[name], check=True)
+    contracts.encode(name, SAMPLES[name], check=True)
     fields = list(resources.schema(name)["properties"])
     assert [field for field in fields if field in SAMPLES[name]] == list(SAMPLES[name])
 
@@ -116,18 +117,18 @@ def test_what_we_send_is_strict(name: str) -> None:
     sample = SAMPLES[name]
     for field in sample:
         with pytest.raises(ValidationError):
-            wire.encode(name, {key: value for key, value in sample.items() if key != field}, check=True)
+            contracts.encode(name, {key: value for key, value in sample.items() if key != field}, check=True)
         with pytest.raises(ValidationError):
-            wire.encode(name, sample | {field: [sample[field]]}, check=True)
+            contracts.encode(name, sample | {field: [sample[field]]}, check=True)
     with pytest.raises(ValidationError):
-        wire.encode(name, sample | {"more": 1}, check=True)
+        contracts.encode(name, sample | {"more": 1}, check=True)
 
 
 def test_success_and_failure_are_told_apart() -> None:
     assert len(POSTLINK) == 30
     for name, other in (("postlink-success", FAILURE), ("postlink-failure", POSTLINK)):
         with pytest.raises(ValidationError):
-            wire.encode(name, other, check=True)
+            contracts.encode(name, other, check=True)
 
 
 @pytest.mark.parametrize("name", NAMES)

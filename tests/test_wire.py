@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from mock_epay import wire
 from mock_epay.errors import BadField
 from mock_epay.fake import Fake
 from mock_epay.model import Payer, PaymentObject, Transaction
+from mock_epay.wire import contracts, incoming, outgoing
 
 
 def _transaction(moment: datetime) -> Transaction:
@@ -43,13 +43,13 @@ def _transaction(moment: datetime) -> Transaction:
     ],
 )
 def test_moments_are_almaty_time_with_five_digits(moment: datetime, written: str) -> None:
-    assert wire.postlink(_transaction(moment), "")["dateTime"] == written
+    assert outgoing.postlink(_transaction(moment), "")["dateTime"] == written
 
 
 @pytest.mark.parametrize(("amount", "written"), [("100", 100), ("100.00", 100), ("1500.5", 1500.5), ("0.01", 0.01)])
 def test_money_is_a_number_and_whole_when_it_is_whole(amount: str, written: float) -> None:
-    assert wire.number(Decimal(amount)) == written
-    assert isinstance(wire.number(Decimal(amount)), type(written))
+    assert outgoing.number(Decimal(amount)) == written
+    assert isinstance(outgoing.number(Decimal(amount)), type(written))
 
 
 @pytest.mark.parametrize(
@@ -69,32 +69,32 @@ def test_money_is_a_number_and_whole_when_it_is_whole(amount: str, written: floa
     ],
 )
 def test_a_language_is_known_in_each_of_its_spellings(text: str, reads: str) -> None:
-    assert wire.page_language(text) == reads
+    assert incoming.page_language(text) == reads
 
 
 def test_json_numbers_and_booleans_become_the_text_that_stood_there() -> None:
     body = b'{"amount": 100.00, "a": 12345678901234567890, "b": true, "c": false, "d": null, "e": "x"}'
-    read = wire.json_fields(body)
+    read = incoming.json_fields(body)
     assert read == {"amount": "100.00", "a": "12345678901234567890", "b": "true", "c": "false", "d": "", "e": "x"}
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"\xff", b"1", b'{"a": {}}', b'{"a": []}'])
 def test_json_that_holds_no_fields_is_refused(body: bytes) -> None:
     with pytest.raises(BadField):
-        wire.json_fields(body)
+        incoming.json_fields(body)
 
 
 def test_only_http_addresses_are_links() -> None:
-    assert wire.link(" https://example.kz/a?b#c ") == "https://example.kz/a?b#c"
+    assert incoming.link(" https://example.kz/a?b#c ") == "https://example.kz/a?b#c"
     for text in ("", "javascript:alert(1)", "//example.kz", "http://", "data:text/html,x", "ftp://example.kz/"):
-        assert wire.link(text) is None
+        assert incoming.link(text) is None
 
 
 def test_an_approved_reason_is_empty_and_others_have_words_in_the_pages_language() -> None:
-    body = wire.postlink(_transaction(datetime(2026, 1, 1, tzinfo=UTC)), "")
-    assert body["reason"] == wire.reason(504, "rus")
-    assert wire.reason(504, "rus") != wire.reason(504, "kaz") != wire.reason(504, "eng")
+    body = outgoing.postlink(_transaction(datetime(2026, 1, 1, tzinfo=UTC)), "")
+    assert body["reason"] == outgoing.reason(504, "rus")
+    assert outgoing.reason(504, "rus") != outgoing.reason(504, "kaz") != outgoing.reason(504, "eng")
 
 
 def test_half_a_surrogate_pair_in_a_body_does_no_harm() -> None:
-    assert wire.encode("error", {"message": "\ud83d"}, check=False) == b'{"message":"?"}'
+    assert contracts.encode("error", {"message": "\ud83d"}, check=False) == b'{"message":"?"}'

@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NoReturn, cast
 
-from mock_epay import fake, resources, wire
+from mock_epay import fake, resources
 from mock_epay.bank import checkouts, operations, tokens
 from mock_epay.bank.checkouts import CheckoutView
 from mock_epay.dialects import SPELLINGS
@@ -26,6 +26,7 @@ from mock_epay.model import (
 )
 from mock_epay.settings import Settings
 from mock_epay.store import Store, UnknownMerchantError
+from mock_epay.wire import outgoing
 
 
 class Bank:
@@ -109,9 +110,9 @@ class Bank:
                 work.record("status.asked", invoice_id)
             terminal = token.request.terminal
             if terminal is None:
-                return StatusAnswer(merchant=work.merchant, result=wire.NO_TERMINAL)
+                return StatusAnswer(merchant=work.merchant, result=outgoing.NO_TERMINAL)
             if work.merchant.terminal(terminal) is None:
-                return StatusAnswer(merchant=work.merchant, result=wire.FOREIGN)
+                return StatusAnswer(merchant=work.merchant, result=outgoing.FOREIGN)
             found = await work.find(Transaction, "invoice_id", invoice_id)
             return StatusAnswer(merchant=work.merchant, transaction=found[-1] if found else None)
 
@@ -125,7 +126,7 @@ class Bank:
         async with self.store.work(await self._owner_of(access_token)) as work:
             token = await tokens.usable(work, access_token)
             if token.request.terminal is None:
-                return StatusAnswer(merchant=work.merchant, result=wire.NO_TERMINAL)
+                return StatusAnswer(merchant=work.merchant, result=outgoing.NO_TERMINAL)
             transaction = await work.get(Transaction, transaction_id)
             return StatusAnswer(merchant=work.merchant, transaction=transaction)
 

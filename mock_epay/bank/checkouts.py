@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from mock_epay import issuer, wire
+from mock_epay import issuer
 from mock_epay.bank import tokens, transactions
 from mock_epay.errors import BadField
 from mock_epay.model import (
@@ -22,6 +22,7 @@ from mock_epay.model import (
 )
 from mock_epay.settings import Settings
 from mock_epay.store import Work
+from mock_epay.wire import incoming
 
 OBJECT: Final = "documented: payment page, parameters of halyk.pay"
 
@@ -48,7 +49,7 @@ async def open_page(work: Work, order: PaymentObject, access_token: str, setting
         return opened[-1]
     await tokens.usable(work, access_token)
     _check_agreement(order, token.request)
-    order = wire.with_links(order, token.request)
+    order = incoming.with_links(order, token.request)
     if not order.post_link:
         raise BadField("postLink", None, "needed, in the payment object or in the token", OBJECT)
     invoice = await _name_alt(work, order)

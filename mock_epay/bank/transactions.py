@@ -4,12 +4,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from mock_epay import wire
 from mock_epay.dialects import SPELLINGS
 from mock_epay.fake import Fake
 from mock_epay.issuer import Decision
 from mock_epay.model import Delivery, Payer, PaymentObject, Status, Transaction, check_move
 from mock_epay.store import Work
+from mock_epay.wire import contracts, outgoing
 
 _HAPPENED: Final = {
     Status.AUTH: "transaction.authorized",
@@ -87,7 +87,7 @@ def notify(work: Work, transaction: Transaction, secret_hash: str, *, check: boo
         invoice_id=order.invoice_id,
         transaction_id=transaction.id,
         url=order.post_link if approved else order.failure_post_link or order.post_link,
-        body=wire.encode(schema, wire.postlink(transaction, secret_hash, spelling), check=check),
+        body=contracts.encode(schema, outgoing.postlink(transaction, secret_hash, spelling), check=check),
         queued_at=work.now,
         due_at=work.now,
     )

@@ -4,13 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from mock_epay import wire
 from mock_epay.bank import Bank
 from mock_epay.bank.operations import OPERATIONS
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import InvalidToken
 from mock_epay.model import StatusAnswer
 from mock_epay.web import forms, guard
+from mock_epay.wire import contracts, incoming, outgoing
 
 
 def routes(bank: Bank) -> list[BaseRoute]:
@@ -18,12 +18,12 @@ def routes(bank: Bank) -> list[BaseRoute]:
     check = bank.settings.self_check
 
     def answered(schema: str, body: dict[str, object]) -> Response:
-        encoded = wire.encode(schema, body, check=check)
+        encoded = contracts.encode(schema, body, check=check)
         return Response(encoded, headers=guard.NO_STORE, media_type="application/json")
 
     def told(answer: StatusAnswer) -> Response:
         suffix = SPELLINGS[answer.merchant.dialect].schema_suffix
-        return answered(f"status-response{suffix}", wire.status_response(answer))
+        return answered(f"status-response{suffix}", outgoing.status_response(answer))
 
     async def status(request: Request) -> Response:
         answer = await bank.status(bearer(request), request.path_params["invoice_id"])
@@ -39,9 +39,9 @@ def routes(bank: Bank) -> list[BaseRoute]:
         body = await guard.read_body(request.scope, request.receive, bank.settings.max_body_kb * 1024)
         # Clients announce JSON and send nothing; an empty body is empty whatever its type.
         fields = forms.read_fields(request.headers.get("content-type", ""), body) if body.strip() else {}
-        amount = wire.operation_amount(request.query_params, fields)
+        amount = incoming.operation_amount(request.query_params, fields)
         done = await bank.operate(token, operation, request.path_params["id"], amount)
-        return answered("operation-response", wire.operation_response(done))
+        return answered("operation-response", outgoing.operation_response(done))
 
     services = [
         ("/check-status/payment/transaction/{invoice_id}", status, ["GET"]),

@@ -88,7 +88,7 @@ PRODUCTS = {
 CARDS = (
     Card(pan="4405 6397 0401 5096", brand="Visa", expires="01/25", code="815", approves=True),
     Card(pan="5522 0427 0506 6736", brand="Mastercard", expires="01/25", code="525", approves=True),
-    Card(pan="3775 1450 0004 820", brand="Amex", expires="01/25", code="4169", approves=False),
+    Card(pan="3775 145000 04820", brand="Amex", expires="01/25", code="4169", approves=False),
     Card(pan="4003 0327 0454 7597", brand="Visa", expires="09/20", code="170", approves=False),
     Card(pan="5578 3427 1075 0560", brand="Mastercard", expires="09/20", code="254", approves=False),
 )

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, unquote
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from mock_epay import wire
 from mock_epay.errors import BadField
+from mock_epay.wire import incoming
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -67,7 +67,7 @@ def _urlencoded(_: str, body: bytes) -> dict[str, str]:
 
 
 def _json(_: str, body: bytes) -> dict[str, str]:
-    return wire.json_fields(body)
+    return incoming.json_fields(body)
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, str]:

@@ -8,11 +8,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from mock_epay import wire
 from mock_epay.bank import Bank
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import Refusal, WrongMethod
 from mock_epay.web import forms, guard
+from mock_epay.wire import contracts, incoming, outgoing
 
 # Browser clients ask for tokens themselves (observed), whatever that says about their secrets.
 _CORS: Final = guard.ANY_ORIGIN | {"Access-Control-Expose-Headers": "X-Mock-Epay-Hints"}
@@ -57,14 +57,14 @@ class TokenEndpoint:
         # Credentials in the body count before those in the header, as with the bank's own clients.
         credentials = forms.basic_credentials(headers.get("authorization", ""))
         fields |= {name: text for name, text in credentials.items() if not fields.get(name, "").strip()}
-        request = wire.token_request(fields)
+        request = incoming.token_request(fields)
         token, merchant = await self._bank.issue_token(request)
         spelling = SPELLINGS[merchant.dialect]
         hints = {"X-Mock-Epay-Hints": json.dumps([hint.why for hint in request.hints])} if request.hints else {}
         return Response(
-            wire.encode(
+            contracts.encode(
                 "token-response" + spelling.schema_suffix,
-                wire.token_response(token, spelling),
+                outgoing.token_response(token, spelling),
                 check=self._bank.settings.self_check,
             ),
             headers=_CORS | guard.NO_STORE | hints,
@@ -74,5 +74,5 @@ class TokenEndpoint:
 
 def refused(refusal: Refusal, *, check: bool, headers: dict[str, str] | None = None) -> Response:
     """Write a refusal as JSON."""
-    body = wire.encode("error", wire.error(refusal), check=check)
+    body = contracts.encode("error", outgoing.error(refusal), check=check)
     return Response(body, refusal.status, headers=headers, media_type="application/json")

@@ -10,12 +10,13 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from mock_epay import issuer, resources, wire
+from mock_epay import issuer, resources
 from mock_epay.bank import Bank
 from mock_epay.bank.checkouts import CheckoutView
 from mock_epay.errors import BadField, InvalidToken, NotFound, NotSimulated, Refusal, TooLarge
 from mock_epay.model import CheckoutState, Language, Status
 from mock_epay.web import cardform, forms, guard, render
+from mock_epay.wire import incoming, outgoing
 
 _STATIC: Final = "/payform/static"
 _SCRIPTS: Final = ("/payform/payment-api.js", "/redesign-payform/payment-api.js")
@@ -86,11 +87,13 @@ class PayForm:
         params = request.query_params.get("params")
         if not params:
             raise BadField("params", None, "needed: the packed payment object", "observed: payment-api.js")
-        pairs = wire.page_address(params)
+        pairs = incoming.page_address(params)
         # A page that refuses speaks the shop's language and leads back to the shop as well, if that can be read.
-        request.state.language = wire.page_language(pairs.get("language", ""))
-        request.state.leave_url = wire.link(pairs.get("failureBackLink", "")) or wire.link(pairs.get("backLink", ""))
-        order, access_token = wire.payment_object(pairs)
+        request.state.language = incoming.page_language(pairs.get("language", ""))
+        request.state.leave_url = incoming.link(pairs.get("failureBackLink", "")) or incoming.link(
+            pairs.get("backLink", "")
+        )
+        order, access_token = incoming.payment_object(pairs)
         return await self._bank.open_checkout(order, access_token)
 
     async def _pay(self, request: Request, checkout_id: str) -> Response:
@@ -151,7 +154,7 @@ class PayForm:
     def _form(self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool) -> dict[str, Any]:
         order = view.checkout.order
         payer = form.payer if form else view.transaction.payer
-        panel = {"cards": _PANEL_CARDS, "object": wire.object_pairs(order), "hints": order.hints}
+        panel = {"cards": _PANEL_CARDS, "object": incoming.object_pairs(order), "hints": order.hints}
         return {
             "description": order.description,
             "action": _address(view.checkout.id, short=short),
@@ -203,15 +206,15 @@ def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
 
 async def _not_simulated(request: Request) -> Response:
     with suppress(BadField):
-        pairs = wire.page_address(request.query_params.get("params", ""))
-        request.state.language = wire.page_language(pairs.get("language", ""))
-        request.state.leave_url = wire.link(pairs.get("backLink", ""))
+        pairs = incoming.page_address(request.query_params.get("params", ""))
+        request.state.language = incoming.page_language(pairs.get("language", ""))
+        request.state.leave_url = incoming.link(pairs.get("backLink", ""))
     service = request.url.path.rpartition("/")[2]
     raise NotSimulated(f"halyk.{service} is not simulated; halyk.pay is", rule="halyk.pay")
 
 
 def _why(code: int, language: Language) -> dict[str, Any]:
-    return {"reason": wire.reason(code, language), "reason_code": code}
+    return {"reason": outgoing.reason(code, language), "reason_code": code}
 
 
 def _short(request: Request) -> bool:

@@ -1,0 +1,91 @@
+"""The schemas at work: what breaks them, in words a developer can use. The one home of jsonschema."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from mock_epay import resources
+from mock_epay.errors import BadField, InvalidClient, InvalidScope, UnsupportedGrant
+
+# Fields whose refusal is not a plain `invalid_request`.
+_REFUSALS: Final = {
+    "client_id": InvalidClient,
+    "client_secret": InvalidClient,
+    "grant_type": UnsupportedGrant,
+    "scope": InvalidScope,
+}
+AMOUNT_INVALID: Final = 470
+DESCRIPTION_TOO_LONG: Final = 3298
+_CODES: Final = {"amount": AMOUNT_INVALID, "description": DESCRIPTION_TOO_LONG}
+
+
+def check_request(name: str, fields: Mapping[str, Any]) -> None:
+    """Refuse fields that break the schema, beginning with the field that stands first in it."""
+    broken = [_explain(name, fields, found) for found in _validator(name).iter_errors(fields)]
+    if broken:
+        order = list(resources.schema(name)["properties"])
+        raise min(broken, key=lambda refusal: order.index(str(refusal.field).partition(".")[0]))
+
+
+def encode(name: str, body: Mapping[str, object], *, check: bool) -> bytes:
+    """Return `body` as JSON; with `check`, only if the schema `name` agrees.
+
+    Raises:
+        jsonschema.ValidationError: the sandbox was about to send what its own schema forbids.
+
+    """
+    if check:
+        _validator(name).validate(body)
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _max_bytes(_: Draft202012Validator, most: int, text: object, __: object) -> Iterator[ValidationError]:
+    if isinstance(text, str) and len(text.encode("utf-8", "surrogatepass")) > most:
+        yield ValidationError(f"more than {most} bytes")
+
+
+_Validator = extend(Draft202012Validator, {"x-maxBytes": _max_bytes})  # type: ignore[no-untyped-call]
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    validator: Draft202012Validator = _Validator(resources.schema(name))
+    return validator
+
+
+def _explain(name: str, fields: Mapping[str, Any], found: ValidationError) -> BadField:
+    """Turn what jsonschema found into the field, its value, the rule and where it stands."""
+    schema = resources.schema(name)
+    field = ".".join(str(step) for step in found.absolute_path) or _missing(found, fields)
+    row = _row(schema, field)
+    source = f"{row['x-source']}: {schema['x-document']}"
+    refusal = _REFUSALS.get(field, BadField)
+    if not found.absolute_path:
+        refusal = BadField if field in {"grant_type", "scope"} else refusal
+        return refusal(field, None, f"needed, {row['x-rule']}{_near(field, fields)}", source)
+    value = None if row.get("writeOnly") else str(found.instance)
+    return refusal(field, value, row["x-rule"], source, code=_CODES.get(field))
+
+
+def _row(schema: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    row: Mapping[str, Any] = schema
+    for step in field.split("."):
+        row = row["properties"][step]
+    return row
+
+
+def _missing(found: ValidationError, fields: Mapping[str, Any]) -> str:
+    """Name the field that is not there. jsonschema tells it in words only, so it is looked up again."""
+    needed: Any = found.validator_value
+    names: Iterable[str] = needed["invoiceID"] if isinstance(needed, dict) else needed
+    return next(name for name in names if name not in fields and repr(name) in found.message)
+
+
+def _near(field: str, fields: Mapping[str, Any]) -> str:
+    spelt = next((name for name in fields if name.lower() == field.lower()), None)
+    return f'; there is a "{spelt}", but case matters' if spelt else ""
