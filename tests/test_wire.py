@@ -1,11 +1,16 @@
 """The bank's spelling: dates, money, languages."""
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mock_epay.errors import BadField
+from mock_epay import lz, resources
+from mock_epay.errors import BadField, Refusal
 from mock_epay.fake import Fake
 from mock_epay.model import Payer, PaymentObject, Transaction
 from mock_epay.wire import contracts, incoming, outgoing
@@ -98,3 +103,74 @@ def test_an_approved_reason_is_empty_and_others_have_words_in_the_pages_language
 
 def test_half_a_surrogate_pair_in_a_body_does_no_harm() -> None:
     assert contracts.encode("error", {"message": "\ud83d"}, check=False) == b'{"message":"?"}'
+
+
+TEXTS = st.one_of(
+    st.text(max_size=30), st.sampled_from(["1", "100.5", "true", "KZT", "rus", "payment", "9" * 500, "\0"])
+)
+REQUEST_FIELDS = st.sampled_from([*resources.schema("token-request")["properties"], "invoiceId", "curency", "other"])
+OBJECT_FIELDS = st.sampled_from([*resources.schema("payment-object")["properties"], "other"])
+ORDER = {
+    "invoiceId": "000000001",
+    "backLink": "https://example.kz/",
+    "language": "rus",
+    "description": "Order",
+    "terminal": "67e34d63-102f-4bd1-898e-370781d0074d",
+    "amount": "100",
+    "currency": "KZT",
+    "auth": "access_token=DCEB8O_ZM5U7SO_T_U5EJQ",
+}
+REQUEST = {"grant_type": "client_credentials", "scope": "payment", "client_id": "test", "client_secret": "secret"}
+
+
+@given(changes=st.dictionaries(REQUEST_FIELDS, TEXTS))
+def test_any_token_request_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
+    fields = REQUEST | changes
+    with suppress(BadField):
+        assert incoming.token_request(fields).scope == fields["scope"]
+
+
+@given(changes=st.dictionaries(OBJECT_FIELDS, TEXTS))
+def test_any_payment_object_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
+    fields = ORDER | changes
+    try:
+        order, token = incoming.payment_object(fields)
+    except Refusal as refusal:
+        _check_refusal(refusal)
+    else:
+        assert order.description == fields["description"]
+        assert token
+        assert dict(incoming.object_pairs(order))["invoiceId"] == order.invoice_id
+
+
+def _check_refusal(refusal: Refusal) -> None:
+    assert refusal.field
+    assert json.loads(contracts.encode("error", outgoing.error(refusal), check=True))["field"] == refusal.field
+
+
+def test_a_whole_payment_object_survives_the_way_to_the_page() -> None:
+    order = {
+        "invoiceId": "000000001",
+        "invoiceIdAlt": "8564546",
+        "backLink": "https://example.kz/success.html",
+        "failureBackLink": "https://example.kz/failure.html",
+        "postLink": "https://example.kz/",
+        "failurePostLink": "https://example.kz/order/1123/fail",
+        "language": "rus",
+        "description": "Интернет дүкенде төлеу ",
+        "accountId": "testuser1",
+        "terminal": "67e34d63-102f-4bd1-898e-370781d0074d",
+        "amount": 100,
+        "data": '{"statement":{"name":"Arman Ali","invoiceID":"80000016"}}',
+        "currency": "KZT",
+        "phone": "77777777777",
+        "name": "Arman Ali",
+        "email": "example@example.com",
+        "cardSave": True,
+    }
+    auth = {"access_token": "DCEB8O_ZM5U7SO_T_U5EJQ", "expires_in": 7200, "scope": " payment email_send"}
+    pairs = incoming.page_address(lz.compress(lz.flatten(order | {"auth": auth})))
+    read, token = incoming.payment_object(pairs)
+    assert token == auth["access_token"]
+    shown = {name: "true" if value is True else str(value) for name, value in order.items()}
+    assert dict(incoming.object_pairs(read)) == shown
