@@ -5,14 +5,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import httpx
 
 from mock_epay import lz
+from mock_epay.clock import Clock
 from mock_epay.dialects import SPELLINGS
-from mock_epay.model import Dialect, Merchant, Terminal
+from mock_epay.fake import Fake
+from mock_epay.model import Dialect, Merchant, Payer, PaymentObject, Terminal, Transaction
 from mock_epay.server import Sandbox
 
 SCOPE: Final = " webapi usermanagement email_send verification statement statistics payment"
@@ -208,6 +211,37 @@ def new_merchant(name: str, **changes: Any) -> Merchant:
         "seed": "tests",
     }
     return Merchant(**facts | changes)
+
+
+def an_order(**changes: Any) -> PaymentObject:
+    """Return a payment object as it is kept."""
+    facts: dict[str, Any] = {
+        "invoice_id": "000000001",
+        "back_link": "https://example.kz/",
+        "language": "rus",
+        "reads": "rus",
+        "description": "Order",
+        "terminal": "67e34d63-102f-4bd1-898e-370781d0074d",
+        "amount": Decimal(100),
+        "currency": "KZT",
+    }
+    return PaymentObject(**facts | changes)
+
+
+def a_transaction(order: PaymentObject | None = None, **changes: Any) -> Transaction:
+    """Return the record of an attempt to pay an order."""
+    order = order or an_order()
+    fakes = Fake("tests", order.invoice_id)
+    facts: dict[str, Any] = {
+        "id": fakes.uuid("transaction"),
+        "invoice_id": order.invoice_id,
+        "number": 1,
+        "order": order,
+        "created_at": Clock().now(),
+        "payer": Payer(),
+        "place": fakes.place(),
+    }
+    return Transaction(**facts | changes)
 
 
 def in_dialect(shop: Shop, dialect: Dialect) -> Shop:

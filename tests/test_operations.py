@@ -9,13 +9,12 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Shop, new_merchant
+from support import Shop, a_transaction, an_order, new_merchant
 
 from mock_epay.bank.operations import OPERATIONS
-from mock_epay.clock import Clock
 from mock_epay.errors import BadField
 from mock_epay.fake import Fake
-from mock_epay.model import Payer, PaymentObject, Status, Terminal, Transaction
+from mock_epay.model import Status, Terminal, Transaction
 from mock_epay.store.memory import MemoryStore
 
 
@@ -176,7 +175,7 @@ def test_no_sequence_of_operations_loses_or_makes_money(
     store = MemoryStore()
     merchant = new_merchant("money")
     status, taken = (Status.AUTH, Decimal(0)) if two_stage else (Status.CHARGE, held)
-    begun = _transaction(held, status, taken)
+    begun = a_transaction(an_order(amount=held), status=status, taken=taken)
 
     async def run() -> None:
         await store.add_merchant(merchant)
@@ -209,28 +208,3 @@ def test_no_sequence_of_operations_loses_or_makes_money(
         assert after.status is not Status.CANCEL or after.taken == 0
 
     asyncio.run(run())
-
-
-def _transaction(amount: Decimal, status: Status, taken: Decimal) -> Transaction:
-    order = PaymentObject(
-        invoice_id="000000001",
-        back_link="https://example.kz/",
-        language="rus",
-        reads="rus",
-        description="Order",
-        terminal="67e34d63-102f-4bd1-898e-370781d0074d",
-        amount=amount,
-        currency="KZT",
-    )
-    fakes = Fake("money")
-    return Transaction(
-        id=fakes.uuid("transaction"),
-        invoice_id=order.invoice_id,
-        number=1,
-        order=order,
-        created_at=Clock().now(),
-        status=status,
-        payer=Payer(),
-        place=fakes.place(),
-        taken=taken,
-    )

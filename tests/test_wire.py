@@ -8,35 +8,11 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import a_transaction
 
 from mock_epay import lz, resources
 from mock_epay.errors import BadField, Refusal
-from mock_epay.fake import Fake
-from mock_epay.model import Payer, PaymentObject, Transaction
 from mock_epay.wire import contracts, incoming, outgoing
-
-
-def _transaction(moment: datetime) -> Transaction:
-    order = PaymentObject(
-        invoice_id="000000001",
-        back_link="https://example.kz/",
-        language="rus",
-        reads="rus",
-        description="Order",
-        terminal="67e34d63-102f-4bd1-898e-370781d0074d",
-        amount=Decimal("10.50"),
-        currency="KZT",
-    )
-    return Transaction(
-        id="ffffffff-0000-400f-b000-00f0000f000f",
-        invoice_id=order.invoice_id,
-        number=1,
-        order=order,
-        created_at=moment,
-        reason_code=504,
-        payer=Payer(),
-        place=Fake("a place").place(),
-    )
 
 
 @pytest.mark.parametrize(
@@ -48,7 +24,7 @@ def _transaction(moment: datetime) -> Transaction:
     ],
 )
 def test_moments_are_almaty_time_with_five_digits(moment: datetime, written: str) -> None:
-    assert outgoing.postlink(_transaction(moment), "")["dateTime"] == written
+    assert outgoing.postlink(a_transaction(created_at=moment), "")["dateTime"] == written
 
 
 @pytest.mark.parametrize(("amount", "written"), [("100", 100), ("100.00", 100), ("1500.5", 1500.5), ("0.01", 0.01)])
@@ -96,7 +72,7 @@ def test_only_http_addresses_are_links() -> None:
 
 
 def test_an_approved_reason_is_empty_and_others_have_words_in_the_pages_language() -> None:
-    body = outgoing.postlink(_transaction(datetime(2026, 1, 1, tzinfo=UTC)), "")
+    body = outgoing.postlink(a_transaction(reason_code=504), "")
     assert body["reason"] == outgoing.reason(504, "rus")
     assert outgoing.reason(504, "rus") != outgoing.reason(504, "kaz") != outgoing.reason(504, "eng")
 
