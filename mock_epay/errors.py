@@ -5,7 +5,8 @@
     ├── UnsupportedGrant             unsupported_grant_type
     ├── InvalidScope                 invalid_scope
     ├── InvalidClient           401  invalid_client
-    ├── InvalidToken            401  invalid_token: unknown, spent, expired
+    ├── InvalidToken            401  invalid_token: unknown, expired
+    │   └── SpentToken               it has served its one operation
     ├── Forbidden               403
     ├── NotFound                404
     ├── WrongMethod             405
@@ -84,6 +85,10 @@ class InvalidToken(Refusal):
 
     status = 401
     error = "invalid_token"
+
+
+class SpentToken(InvalidToken):
+    """A token that has served its one operation."""
 
 
 class NotFound(Refusal):

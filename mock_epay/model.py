@@ -173,8 +173,17 @@ class Invoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Payer:
+    """Who pays, as the form, the shop or the sandbox says."""
+
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """One opening of the pay page: so many minutes, so many attempts."""
+    """One opening of the pay page: so many minutes, so many attempts. `payer` is what its form says."""
 
     id: str
     token: str
@@ -183,6 +192,7 @@ class Checkout:
     opened_at: datetime
     expires_at: datetime
     attempts_left: int
+    payer: Payer = field(default_factory=Payer)
     state: CheckoutState = CheckoutState.OPEN
     transaction_id: str
     reason_code: int = 0
@@ -214,15 +224,6 @@ class CardMask:
     def short(self, first: int = 4) -> str:
         """Return the mask with so many first digits; four is the documented form."""
         return f"{self.first[:first]}...{self.last}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payer:
-    """Who pays, as the form, the shop or the sandbox says."""
-
-    name: str = ""
-    email: str = ""
-    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

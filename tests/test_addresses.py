@@ -1,7 +1,7 @@
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mock_epay.addresses import forbidden
@@ -117,6 +117,7 @@ near_the_edges = (
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1) | near_the_edges)
 def test_an_ipv4_address_is_judged_alike_in_every_spelling(number: int) -> None:
     judged = {forbidden(spelling) for spelling in spellings(IPv4Address(number))}
@@ -124,6 +125,7 @@ def test_an_ipv4_address_is_judged_alike_in_every_spelling(number: int) -> None:
     assert judged == {is_forbidden(number)}
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=6))
 def test_a_zone_changes_nothing(address: IPv6Address) -> None:
     assert forbidden(f"{address}%eth0") is forbidden(str(address))

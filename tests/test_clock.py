@@ -2,7 +2,7 @@ import math
 import time
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import PATIENCE_S, eventually
 
@@ -32,6 +32,7 @@ def test_a_new_clock_shows_the_machines_time_with_its_zone() -> None:
     assert shown.tzinfo is UTC
 
 
+@settings(deadline=None)
 @given(shifts)
 def test_a_shifted_clock_is_that_much_ahead_of_the_machines(shift: timedelta) -> None:
     assert shows(Clock(shift), datetime.now(UTC) + shift)
@@ -44,6 +45,7 @@ def test_a_running_clock_runs() -> None:
     eventually(lambda: clock.now() > first)
 
 
+@settings(deadline=None)
 @given(clocks)
 def test_freezing_stops_a_clock_where_it_stands(clock: Clock) -> None:
     before = clock.now()
@@ -54,11 +56,13 @@ def test_freezing_stops_a_clock_where_it_stands(clock: Clock) -> None:
     assert stopped.now() == stopped.now() == stopped.frozen_at
 
 
+@settings(deadline=None)
 @given(frozen)
 def test_freezing_twice_is_freezing_once(clock: Clock) -> None:
     assert clock.freeze().now() == clock.now()
 
 
+@settings(deadline=None)
 @given(frozen)
 def test_a_resumed_clock_runs_on_from_where_it_stood(clock: Clock) -> None:
     resumed = clock.resume()
@@ -69,11 +73,13 @@ def test_a_resumed_clock_runs_on_from_where_it_stood(clock: Clock) -> None:
     eventually(lambda: resumed.now() > first)
 
 
+@settings(deadline=None)
 @given(running)
 def test_a_running_clock_has_nothing_to_resume(clock: Clock) -> None:
     assert clock.resume() is clock
 
 
+@settings(deadline=None)
 @given(clocks, moments)
 def test_a_clock_shows_the_moment_it_is_set_to_and_stays_frozen_or_running(clock: Clock, moment: datetime) -> None:
     turned = clock.set(moment)
@@ -82,11 +88,13 @@ def test_a_clock_shows_the_moment_it_is_set_to_and_stays_frozen_or_running(clock
     assert bool(turned.frozen_at) is bool(clock.frozen_at)
 
 
+@settings(deadline=None)
 @given(frozen, moments)
 def test_a_frozen_clock_that_is_set_shows_exactly_that(clock: Clock, moment: datetime) -> None:
     assert clock.set(moment).now() == moment
 
 
+@settings(deadline=None)
 @given(clocks, seconds)
 def test_an_advanced_clock_is_that_much_ahead_and_stays_frozen_or_running(clock: Clock, ahead: int) -> None:
     before = clock.now()
@@ -97,6 +105,7 @@ def test_an_advanced_clock_is_that_much_ahead_and_stays_frozen_or_running(clock:
     assert bool(advanced.frozen_at) is bool(clock.frozen_at)
 
 
+@settings(deadline=None)
 @given(frozen, seconds, seconds)
 def test_advances_of_a_frozen_clock_add_up_in_any_order(clock: Clock, one: int, other: int) -> None:
     assert clock.advance(one).advance(other) == clock.advance(other).advance(one) == clock.advance(one + other)
@@ -108,6 +117,7 @@ def test_a_clock_can_be_advanced_by_part_of_a_second() -> None:
     assert stopped.advance(0.25).now() - stopped.now() == timedelta(milliseconds=250)
 
 
+@settings(deadline=None)
 @given(clocks, moments)
 def test_turning_a_clock_makes_another_one(clock: Clock, moment: datetime) -> None:
     kept = (clock.shift, clock.frozen_at)
@@ -118,16 +128,19 @@ def test_turning_a_clock_makes_another_one(clock: Clock, moment: datetime) -> No
     assert all(isinstance(one, Clock) for one in made)
 
 
+@settings(deadline=None)
 @given(clocks, st.integers(0, 10**7))
 def test_what_has_passed_is_no_seconds_away(clock: Clock, ago: int) -> None:
     assert clock.seconds_until(clock.now() - timedelta(seconds=ago)) == 0
 
 
+@settings(deadline=None)
 @given(frozen, st.integers(1, 10**7))
 def test_a_frozen_clock_never_shows_what_lies_ahead(clock: Clock, ahead: int) -> None:
     assert clock.seconds_until(clock.now() + timedelta(seconds=ahead)) == math.inf
 
 
+@settings(deadline=None)
 @given(running, st.integers(PATIENCE_S, 10**7))
 def test_a_running_clock_takes_the_real_seconds_between(clock: Clock, ahead: int) -> None:
     left = clock.seconds_until(clock.now() + timedelta(seconds=ahead))

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mock_epay import fake, resources
@@ -25,6 +25,7 @@ DRAWS: tuple[Callable[[Fake], object], ...] = (
 )
 
 
+@settings(deadline=None)
 @given(paths, st.permutations(range(len(DRAWS))))
 def test_a_path_decides_every_value_whatever_was_drawn_before(path: tuple[str, ...], order: list[int]) -> None:
     fakes = Fake(*path)
@@ -33,6 +34,7 @@ def test_a_path_decides_every_value_whatever_was_drawn_before(path: tuple[str, .
     assert one_after_another == {index: DRAWS[index](Fake(*path)) for index in range(len(DRAWS))}
 
 
+@settings(deadline=None)
 @given(paths, paths)
 def test_draws_of_one_path_never_shift_those_of_another(path: tuple[str, ...], other: tuple[str, ...]) -> None:
     first = Fake(*path).holder()
@@ -42,27 +44,32 @@ def test_draws_of_one_path_never_shift_those_of_another(path: tuple[str, ...], o
     assert Fake(*path).holder() == first
 
 
+@settings(deadline=None)
 @given(st.lists(paths, min_size=2, max_size=5, unique=True))
 def test_another_path_has_other_values(some: list[tuple[str, ...]]) -> None:
     for draw in (Fake.token, lambda one: one.uuid("a"), lambda one: one.digits("a", 30), lambda one: one.word("a")):
         assert len({draw(Fake(*path)) for path in some}) == len(some)
 
 
+@settings(deadline=None)
 @given(paths, st.lists(purposes, min_size=2, max_size=5, unique=True))
 def test_another_purpose_has_another_value(path: tuple[str, ...], some: list[str]) -> None:
     assert len({Fake(*path).number(purpose) for purpose in some}) == len(some)
 
 
+@settings(deadline=None)
 @given(paths)
 def test_a_token_is_22_capitals_digits_and_underscores(path: tuple[str, ...]) -> None:
     assert re.fullmatch("[A-Z0-9_]{22}", Fake(*path).token())
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**128 - 1))
 def test_a_number_of_any_size_is_spelt_as_a_token(number: int) -> None:
     assert re.fullmatch("[A-Z0-9_]{22}", fake.spell(number))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 37**22 - 2))
 def test_neighbouring_numbers_are_spelt_apart(number: int) -> None:
     assert fake.spell(number) != fake.spell(number + 1)
@@ -79,6 +86,7 @@ def test_fresh_seeds_differ() -> None:
     assert len({fake.fresh_seed() for _ in range(100)}) == 100
 
 
+@settings(deadline=None)
 @given(paths, purposes)
 def test_a_uuid_is_of_version_4_in_lower_case(path: tuple[str, ...], purpose: str) -> None:
     text = Fake(*path).uuid(purpose)
@@ -87,6 +95,7 @@ def test_a_uuid_is_of_version_4_in_lower_case(path: tuple[str, ...], purpose: st
     assert text == str(UUID(text))
 
 
+@settings(deadline=None)
 @given(paths, purposes, st.integers(1, 40))
 def test_digits_are_as_many_as_asked_for_and_begin_with_no_zero(
     path: tuple[str, ...], purpose: str, length: int
@@ -94,16 +103,19 @@ def test_digits_are_as_many_as_asked_for_and_begin_with_no_zero(
     assert re.fullmatch(f"[1-9][0-9]{{{length - 1}}}", Fake(*path).digits(purpose, length))
 
 
+@settings(deadline=None)
 @given(paths, purposes)
 def test_a_word_is_16_capitals_and_digits(path: tuple[str, ...], purpose: str) -> None:
     assert re.fullmatch("[A-Z2-7]{16}", Fake(*path).word(purpose))
 
 
+@settings(deadline=None)
 @given(paths)
 def test_a_holder_has_the_two_names_of_a_card_in_capitals(path: tuple[str, ...]) -> None:
     assert re.fullmatch(r"[A-Z'-]+ [A-Z' -]+", Fake(*path).holder())
 
 
+@settings(deadline=None)
 @given(paths)
 def test_a_place_is_a_city_of_the_table_with_an_address_of_its_networks(path: tuple[str, ...]) -> None:
     place = Fake(*path).place()

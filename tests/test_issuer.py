@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mock_epay import issuer
@@ -94,16 +94,19 @@ def test_a_number_with_a_wrong_check_digit_is_called_so(pan: str) -> None:
     assert (decision.reason_code, decision.why) == (471, "the number fails its check digit")
 
 
+@settings(deadline=None)
 @given(digits)
 def test_a_number_passes_when_its_luhn_sum_ends_in_zero(pan: str) -> None:
     assert issuer.passes_check_digit(pan) is (luhn_sum(pan) % 10 == 0)
 
 
+@settings(deadline=None)
 @given(digits)
 def test_of_ten_check_digits_one_passes(pan: str) -> None:
     assert sum(issuer.passes_check_digit(pan + digit) for digit in "0123456789") == 1
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NUMBERS), st.data())
 def test_one_digit_mistyped_is_noticed(pan: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(pan) - 1))
@@ -147,6 +150,7 @@ def test_the_table_names_the_brand_that_the_number_tells(pan: str) -> None:
     assert ask(pan).mask.brand == issuer.brand_of(pan) == card.brand
 
 
+@settings(deadline=None)
 @given(digits)
 def test_a_mask_keeps_the_first_six_digits_and_the_last_four(pan: str) -> None:
     mask = ask(pan).mask
@@ -154,6 +158,7 @@ def test_a_mask_keeps_the_first_six_digits_and_the_last_four(pan: str) -> None:
     assert (mask.first, mask.last) == (pan[:6], pan[-4:])
 
 
+@settings(deadline=None)
 @given(st.text("0123456789", min_size=13, max_size=19), st.text("0123456789", min_size=3, max_size=4))
 def test_neither_a_card_nor_a_decision_shows_the_number_or_code(pan: str, cvc: str) -> None:
     card = Card(pan=pan, expiry="11/33", cvc=cvc)

@@ -88,8 +88,32 @@ def test_the_address_of_a_paid_page_says_that_the_token_is_spent(shop: Shop) -> 
     shop.pay(address)
     page = shop.http.get(address)
     assert (page.status_code, state(page)[0]) == (401, "refused")
-    assert 'data-kind="token"' in page.text
-    assert 'href="https://example.kz/failure.html"' in page.text
+    assert 'data-kind="finished"' in page.text
+    assert 'href="https://example.kz/success.html?order=1&amp;x=%20"' in page.text
+
+
+def test_the_address_of_a_closed_page_shows_how_it_closed(shop: Shop) -> None:
+    address = shop.address(shop.order(shop.token()))
+    opened = shop.http.get(address)
+    shop.advance(1200)
+    eventually(lambda: "transaction.failed" in shop.events())
+    assert state(shop.http.get(address)) == state(shop.http.get(action(opened))) == ("closed", "504")
+
+
+def test_an_invented_name_is_not_put_into_the_form(shop: Shop) -> None:
+    opened = shop.open()
+    shop.pay(action(opened), LOCKED)
+    form = shop.http.get(action(opened) + "?again=1")
+    assert 'autocomplete="cc-name" autocapitalize="characters" spellcheck="false" value=""' in form.text
+
+
+def test_what_the_payer_clears_stays_cleared(shop: Shop, shop_server: Receiver) -> None:
+    opened = shop.open(name="Arman Ali", email="old@example.kz", phone="oops")
+    wrong = shop.pay(action(opened), phone="oops")
+    assert 'data-problem="phone_format"' in wrong.text
+    shop.pay(action(opened), email="", phone="")
+    notice = shop_server.wait(path="/" + shop.post_link.rpartition("/")[2])[0].body
+    assert (notice["name"], notice["email"], notice["phone"]) == ("Arman Ali", "", "")
 
 
 def test_two_pages_of_one_invoice_are_paid_once(shop: Shop, shop_server: Receiver) -> None:

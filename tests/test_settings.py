@@ -2,7 +2,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mock_epay.settings import Row, SettingError, Settings, rows, unknown_variables
@@ -25,6 +25,7 @@ def test_without_any_text_settings_are_the_defaults() -> None:
         ("host", "0.0.0.0", "0.0.0.0"),
         ("host", "", ""),
         ("seed", " kept as it is ", " kept as it is "),
+        ("dialect", "observed", "observed"),
         ("port", "0", 0),
         ("port", " 9000 ", 9000),
         ("token_ttl_s", "999999999", 999999999),
@@ -54,6 +55,8 @@ def test_a_text_is_read_as_the_type_of_its_setting(name: str, text: str, value: 
 @pytest.mark.parametrize(
     ("name", "text", "takes"),
     [
+        ("dialect", "", "documented or observed"),
+        ("dialect", "Observed", "documented or observed"),
         ("port", "", WHOLE),
         ("port", "eighty", WHOLE),
         ("port", "80.5", WHOLE),
@@ -82,6 +85,7 @@ def test_a_bad_value_is_named_with_its_variable_its_flag_and_what_it_takes(name:
     assert str(refused.value) == f'{variable} ({flag}) is "{text}": it takes {takes}'
 
 
+@settings(deadline=None)
 @given(name=st.sampled_from([row.name for row in ROWS]), text=st.text(max_size=12))
 def test_any_text_gives_a_value_of_the_default_s_type_or_a_setting_error(name: str, text: str) -> None:
     try:
@@ -91,6 +95,7 @@ def test_any_text_gives_a_value_of_the_default_s_type_or_a_setting_error(name: s
     assert type(read) is type(getattr(Settings(), name))
 
 
+@settings(deadline=None)
 @given(whole=st.integers(0, 10**9 - 1), pauses=st.lists(st.floats(0, 10**8), max_size=5).map(tuple))
 def test_numbers_are_read_back_as_they_were_written(whole: int, pauses: tuple[float, ...]) -> None:
     texts = {"token_ttl_s": str(whole), "postlink_retry_s": ",".join(map(repr, pauses))}

@@ -42,12 +42,11 @@ class CheckoutView:
 
 
 async def open_page(work: Work, order: PaymentObject, access_token: str, settings: Settings) -> Checkout:
-    """Return the page that belongs to the token, opened now if it was not yet."""
-    token = await tokens.unspent(work, access_token)
+    """Return the page that belongs to the token, opened now if it was not yet; once it is paid the token is spent."""
     opened = await work.find(Checkout, "token", access_token)
-    if opened:
+    if opened and opened[-1].state is not CheckoutState.APPROVED:
         return opened[-1]
-    await tokens.usable(work, access_token)
+    token = await tokens.usable(work, access_token)
     _check_agreement(order, token.request)
     order = incoming.with_links(order, token.request)
     if not order.post_link:
@@ -62,6 +61,7 @@ async def open_page(work: Work, order: PaymentObject, access_token: str, setting
         opened_at=work.now,
         expires_at=work.now + timedelta(seconds=settings.page_ttl_s),
         attempts_left=settings.page_attempts,
+        payer=transaction.payer,
         transaction_id=transaction.id,
     )
     work.save(invoice, transaction, checkout)

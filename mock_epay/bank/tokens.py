@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from mock_epay import fake
-from mock_epay.errors import BadField, InvalidClient, InvalidToken
+from mock_epay.errors import BadField, InvalidClient, InvalidToken, SpentToken
 from mock_epay.model import Invoice, Merchant, Token, TokenRequest
 from mock_epay.store import Work
 
@@ -53,35 +53,25 @@ async def usable(work: Work, access_token: str) -> Token:
     """Return a token that may still serve.
 
     Raises:
-        InvalidToken: it is spent or expired.
+        SpentToken: it has served.
+        InvalidToken: it is expired.
 
     """
-    token = await unspent(work, access_token)
+    token = await work.get(Token, access_token)
+    assert token is not None
+    if token.spent:
+        raise SpentToken(
+            "the token is spent: it has served its one operation; ask for another",
+            field="access_token",
+            rule="a fresh token for each operation",
+            source=REQUEST,
+        )
     if work.now >= token.expires_at:
         raise InvalidToken(
             f"the token expired at {token.expires_at:%Y-%m-%d %H:%M:%S} UTC; ask for another",
             field="access_token",
             rule="a token lives as many seconds as its expires_in says",
             source=ANSWER,
-        )
-    return token
-
-
-async def unspent(work: Work, access_token: str) -> Token:
-    """Return a token that has not served yet, expired or not.
-
-    Raises:
-        InvalidToken: it is spent.
-
-    """
-    token = await work.get(Token, access_token)
-    assert token is not None
-    if token.spent:
-        raise InvalidToken(
-            "the token is spent: it has served its one operation; ask for another",
-            field="access_token",
-            rule="a fresh token for each operation",
-            source=REQUEST,
         )
     return token
 

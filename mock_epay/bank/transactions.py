@@ -42,11 +42,7 @@ def decide(work: Work, transaction: Transaction, decision: Decision, payer: Paye
         "decided_by": decision.why,
         "card": decision.mask,
         "secure": decision.secure,
-        "payer": Payer(
-            name=payer.name or order.name or invented.holder(),
-            email=payer.email or order.email,
-            phone=payer.phone or order.phone,
-        ),
+        "payer": payer if payer.name else replace(payer, name=invented.holder()),
     }
     if not decision.approved:
         return end(work, transaction, Status.REJECT, **facts)

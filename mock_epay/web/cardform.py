@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mock_epay import issuer
 from mock_epay.model import Card, Payer
+
+NOBODY: Final = Payer()
 
 _PAN: Final = re.compile(r"[0-9]{12,19}")
 _EXPIRY: Final = re.compile(r"([0-9]{2})\s*/?\s*(?:20)?([0-9]{2})")
@@ -27,8 +29,10 @@ class CardForm:
     problems: Mapping[str, str]
 
 
-def read(fields: Mapping[str, str]) -> CardForm:
+def read(fields: Mapping[str, str], known: Payer = NOBODY) -> CardForm:
     """Read the form's fields: `pan`, `expiry`, `cvc`, `name`, `email`, `phone`, `save_card`.
+
+    Who sends no name, e-mail or telephone number at all, not even a blank one, is who is `known` already.
 
     Only the form of each is checked here. Whether the number has a right check digit, whether the date is the card's:
     that is for the issuer to say, with a reason code.
@@ -44,7 +48,7 @@ def read(fields: Mapping[str, str]) -> CardForm:
     } | {name: check(texts[name]) for name, check in _OPTIONAL.items() if texts[name]}
     return CardForm(
         card=card,
-        payer=Payer(name=texts["name"], email=texts["email"], phone=texts["phone"]),
+        payer=replace(known, **{name: texts[name] for name in _OPTIONAL if name in fields}),
         save_card=fields.get("save_card") == "true",
         problems={name: problem for name, problem in problems.items() if problem},
     )

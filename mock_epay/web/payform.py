@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from mock_epay import issuer, resources
 from mock_epay.bank import Bank
 from mock_epay.bank.checkouts import CheckoutView
-from mock_epay.errors import BadField, InvalidToken, NotFound, NotSimulated, Refusal, TooLarge
+from mock_epay.errors import BadField, InvalidToken, NotFound, NotSimulated, Refusal, SpentToken, TooLarge
 from mock_epay.model import CheckoutState, Language, Status
 from mock_epay.web import cardform, forms, guard, render
 from mock_epay.wire import incoming, outgoing
@@ -24,6 +24,7 @@ _SHORT: Final = "isShortForm"
 
 # Which of its texts the page of a refusal shows; the first that fits.
 _KINDS: Final[tuple[tuple[type[Refusal], str], ...]] = (
+    (SpentToken, "finished"),
     (InvalidToken, "token"),
     (TooLarge, "too_large"),
     (NotSimulated, "not_simulated"),
@@ -90,15 +91,15 @@ class PayForm:
         pairs = incoming.page_address(params)
         # A page that refuses speaks the shop's language and leads back to the shop as well, if that can be read.
         request.state.language = incoming.page_language(pairs.get("language", ""))
-        request.state.leave_url = incoming.link(pairs.get("failureBackLink", "")) or incoming.link(
-            pairs.get("backLink", "")
-        )
+        request.state.back_link = incoming.link(pairs.get("backLink", ""))
+        request.state.leave_url = incoming.link(pairs.get("failureBackLink", "")) or request.state.back_link
         order, access_token = incoming.payment_object(pairs)
         return await self._bank.open_checkout(order, access_token)
 
     async def _pay(self, request: Request, checkout_id: str) -> Response:
         body = await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)
-        form = cardform.read(forms.read_fields(request.headers.get("content-type", ""), body))
+        fields = forms.read_fields(request.headers.get("content-type", ""), body)
+        form = cardform.read(fields, (await self._bank.checkout(checkout_id)).checkout.payer)
         if form.problems:
             return await self._page(request, checkout_id, form)
         await self._bank.pay(checkout_id, form.card, form.payer)
@@ -153,7 +154,7 @@ class PayForm:
 
     def _form(self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool) -> dict[str, Any]:
         order = view.checkout.order
-        payer = form.payer if form else view.transaction.payer
+        payer = form.payer if form else view.checkout.payer
         panel = {"cards": _PANEL_CARDS, "object": incoming.object_pairs(order), "hints": order.hints}
         return {
             "description": order.description,
@@ -194,7 +195,7 @@ def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
         static=_STATIC,
         short=short,
         kind=kind or ("address" if refusal.field in _ADDRESS_FIELDS else "object"),
-        leave_url=getattr(request.state, "leave_url", None),
+        leave_url=getattr(request.state, "back_link" if kind == "finished" else "leave_url", None),
         field=refusal.field,
         value=refusal.value,
         rule=refusal.rule,

@@ -217,11 +217,11 @@
     overlay.setAttribute("aria-modal", "true");
     overlay.setAttribute("aria-label", words.payment);
     const card = element("div", {}, {
-      display: "flex", flexDirection: "column", overflow: "hidden", background: "#fff", colorScheme: "light",
+      display: "flex", flexDirection: "column", overflow: "hidden", background: "Canvas", colorScheme: "light dark",
     });
     const close = element("button", { type: "button", textContent: "×", title: words.close }, {
       alignSelf: "flex-end", flex: "none", width: "44px", height: "44px", margin: "0", padding: "0", border: "0",
-      background: "transparent", color: "#333", font: "28px/44px sans-serif", cursor: "pointer", outlineOffset: "-4px",
+      background: "transparent", color: "CanvasText", font: "28px/44px sans-serif", cursor: "pointer", outlineOffset: "-4px",
     });
     close.setAttribute("aria-label", words.close);
     const frame = element("iframe", { src: address, title: words.payment }, {
