@@ -13,10 +13,11 @@ _FORBIDDEN: Final = tuple(
         "255.255.255.255/32",  # broadcast
         "fe80::/10",  # link-local
         "fd00:ec2::/32",  # metadata service of AWS
+        "fd20:ce::254/128",  # metadata service of Google Cloud
         "ff00::/8",  # multicast
     )
 )
-_NAT64: Final = ip_network("64:ff9b::/96")
+_NAT64: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 
 
 def forbidden(address: str) -> bool:
@@ -36,6 +37,6 @@ def _spellings(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Add
         return [address]
     inside = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     embedded = IPv4Address(int(address) & 0xFFFFFFFF)
-    if address in _NAT64 or int(address) >> 32 == 0:
+    if any(address in network for network in _NAT64) or int(address) >> 32 == 0:
         inside.append(embedded)
     return [address, *(one for one in inside if one is not None)]

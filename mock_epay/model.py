@@ -113,7 +113,7 @@ class TokenRequest:
     terminal: str | None = None
     post_link: str | None = None
     failure_post_link: str | None = None
-    secret_hash: str | None = None
+    secret_hash: str | None = field(default=None, repr=False)
     hints: tuple[Hint, ...] = ()
 
 
@@ -121,7 +121,7 @@ class TokenRequest:
 class Token:
     """OAuth bearer for one operation."""
 
-    value: str
+    value: str = field(repr=False)
     request: TokenRequest
     issued_at: datetime
     expires_at: datetime
@@ -186,9 +186,9 @@ class Checkout:
     """One opening of the pay page: so many minutes, so many attempts. `payer` is what its form says."""
 
     id: str
-    token: str
+    token: str = field(repr=False)
     order: PaymentObject
-    secret_hash: str
+    secret_hash: str = field(repr=False)
     opened_at: datetime
     expires_at: datetime
     attempts_left: int

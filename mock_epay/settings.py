@@ -118,15 +118,18 @@ def _number(kind: type[int] | type[float], text: str) -> float:
     return number
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(_number(float, part) for part in text.split(",") if part.strip())
+def _pauses(text: str) -> tuple[float, ...]:
+    pauses = tuple(_number(float, part) for part in text.split(",") if part.strip())
+    if 0 in pauses:
+        raise ValueError(text)
+    return pauses
 
 
 _READERS: Final[dict[type, tuple[Callable[[str], Any], str]]] = {
     bool: (_boolean, "1 or 0"),
     int: (lambda text: _number(int, text), "a whole number, 0 or more"),
     float: (lambda text: _number(float, text), "a number of seconds"),
-    tuple: (_numbers, "numbers separated by commas"),
+    tuple: (_pauses, "numbers of seconds above 0, separated by commas"),
     str: (str, "text"),
 }
 

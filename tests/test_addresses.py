@@ -29,6 +29,7 @@ def spellings(address: IPv4Address) -> list[str]:
         f"::FFFF:{high:X}:{low:X}",
         f"0:0:0:0:0:ffff:{high:04x}:{low:04x}",
         f"64:ff9b::{address}",
+        f"64:ff9b:1::{address}",
         f"64:ff9b::{high:x}:{low:x}",
         f"2002:{high:x}:{low:x}::1",
         f"::{address}",
