@@ -220,7 +220,7 @@ def test_the_script_asks_only_for_problems_that_have_words() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("short", [False, True])
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_is_sound_in_every_language(name: str, short: bool, language: Language) -> None:  # noqa: FBT001
+def test_every_page_is_sound_in_every_language(name: str, short: bool, language: Language) -> None:
     template, context = PAGES[name]
     html, elements = shown(template, language, **context | {"short": short})
     body = next(attrs for tag, attrs in elements.found if tag == "body")
