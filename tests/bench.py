@@ -1,0 +1,187 @@
+"""How fast the sandbox answers, told as a share of what a bare application on the same server does: `make bench`.
+
+Server and load each have a core of their own. A share is of the bare application's rate in the same round, because a
+machine's speed changes from minute to minute. The bare application answers any request with 200 bytes and reads none.
+"""
+
+import argparse
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import httpx
+import uvicorn
+from support import SCOPE
+
+from mock_epay import lz
+from mock_epay.resources import table
+
+BARE: Final = "bare application"
+ANSWER: Final = b'{"message": "' + b"x" * 185 + b'"}'
+SERVER_CORE, LOAD_CORE = "0", "1"
+CONNECTIONS: Final = 16
+
+# wrk's own figures in one line.
+REPORT: Final = """
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format("\\nRESULT %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of request, sent again and again."""
+
+    name: str
+    url: str
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def script(self) -> str:
+        """Return the request in wrk's Lua, whose strings are written as in JSON as long as they are ASCII."""
+        lines = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(text)}" for name, text in self.headers.items()]
+        if self.body:
+            lines += ['wrk.method = "POST"', f"wrk.body = {json.dumps(self.body)}"]
+        return "\n".join(lines) + REPORT
+
+
+@dataclass
+class Figures:
+    """What was measured of a case, a figure for each round."""
+
+    per_second: list[float] = field(default_factory=list)
+    median_ms: list[float] = field(default_factory=list)
+    share: list[float] = field(default_factory=list)
+
+
+def cases(url: str) -> Iterator[Case]:
+    """Return what is measured of a sandbox, as the test merchant asks it."""
+    merchant = table("merchants")["merchant"][0]
+    fields = {
+        "grant_type": "client_credentials",
+        "scope": SCOPE,
+        "client_id": merchant["client_id"],
+        "client_secret": merchant["client_secret"],
+        "terminal": merchant["terminals"][0]["id"],
+    }
+    payment = fields | {"invoiceID": "000000001", "amount": "100", "currency": "KZT"}
+    token = f"{url}/oauth2/token"
+    yield Case("token, urlencoded", token, urlencode(payment), {"Content-Type": "application/x-www-form-urlencoded"})
+    form = httpx.Request("POST", token, files={name: (None, text) for name, text in payment.items()})
+    yield Case("token, multipart", token, form.read().decode(), {"Content-Type": form.headers["Content-Type"]})
+    bearer = httpx.post(token, data=fields).raise_for_status().json()["access_token"]
+    status = f"{url}/check-status/payment/transaction/000000001"
+    yield Case("check-status", status, headers={"Authorization": f"Bearer {bearer}"})
+    order = {
+        "invoiceId": "000000002",
+        "backLink": "https://example.kz/success.html",
+        "postLink": "https://example.kz/postlink",
+        "language": "eng",
+        "description": "Order in a shop",
+        "terminal": fields["terminal"],
+        "amount": 100,
+        "currency": "KZT",
+        "auth": httpx.post(token, data=payment | {"invoiceID": "000000002"}).raise_for_status().json(),
+    }
+    yield Case("pay page", f"{url}/payform/?params={lz.compress(lz.flatten(order))}")
+
+
+def measure(case: Case, seconds: int, place: Path) -> tuple[float, float]:
+    """Load a server with one case; return its answers per second and their median time in milliseconds."""
+    script = place / "case.lua"
+    script.write_text(case.script(), "utf-8")
+    load = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), case.url]
+    ended = subprocess.run(load, capture_output=True, text=True, check=True)
+    requests, microseconds, middle, errors = map(int, ended.stdout.rpartition("RESULT")[2].split())
+    if errors or not requests:
+        raise SystemExit(f"{case.name}: {errors} of {requests} went wrong")
+    return requests / microseconds * 1e6, middle / 1000
+
+
+@contextmanager
+def started(*command: str) -> Iterator[str]:
+    """Start a server on its core and read from its output where it is."""
+    pinned = ["taskset", "-c", SERVER_CORE, sys.executable, *command]
+    with subprocess.Popen(pinned, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield next(line.split()[-1] for line in process.stdout if "http://" in line).removesuffix("/demo")
+        finally:
+            process.terminate()
+
+
+def serve_bare() -> None:
+    """Serve the application that everything is compared with."""
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ANSWER))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": ANSWER})
+
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False}
+        config = uvicorn.Config(app, loop="uvloop", http="httptools", ws="none", lifespan="off", **quiet)
+        uvicorn.Server(config).run([listener])
+
+
+def run(rounds: int, seconds: int) -> dict[str, Figures]:
+    """Measure every case once in each round, the bare application first."""
+    figures: dict[str, Figures] = {}
+    with (
+        tempfile.TemporaryDirectory() as place,
+        started(__file__, "--serve-bare") as bare,
+        started("-m", "mock_epay", "--port", "0") as sandbox,
+    ):
+        measured = [Case(BARE, bare), *cases(sandbox)]
+        for _ in range(rounds):
+            for case in measured:
+                per_second, middle = measure(case, seconds, Path(place))
+                row = figures.setdefault(case.name, Figures())
+                row.per_second.append(per_second)
+                row.median_ms.append(middle)
+                row.share.append(per_second / figures[BARE].per_second[-1])
+    return figures
+
+
+def report(figures: Mapping[str, Figures]) -> str:
+    """Return the figures as a table of medians, with the least and the most share."""
+    lines = [f"{'':20}{'per second':>12}{'median ms':>12}{'share of bare':>16}{'from':>8}{'to':>8}"]
+    for name, row in figures.items():
+        middles = f"{median(row.per_second):12,.0f}{median(row.median_ms):12.2f}{median(row.share):16.3f}"
+        lines.append(f"{name:20}{middles}{min(row.share):8.3f}{max(row.share):8.3f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print, and keep the figures if a file is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=2, help="for each case in each round")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--serve-bare", action="store_true", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.serve_bare:
+        serve_bare()
+        return
+    figures = run(chosen.rounds, chosen.seconds)
+    print(report(figures))  # noqa: T201
+    if chosen.json:
+        kept = {name: asdict(row) for name, row in figures.items()}
+        chosen.json.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""The command line: in this process where that will do, as a process of its own where signals matter."""
+
+import importlib
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+from support import PATIENCE_S, Shop, new_merchant
+
+from mock_epay import __version__, lz, server, settings
+from mock_epay.cli import INTERRUPTED, banner, main
+from mock_epay.resources import table
+
+MODULE: Final = (sys.executable, "-m", "mock_epay")
+SCRIPT: Final = (str(Path(sys.executable).with_name("mock-epay")),)
+STOPS_WITHIN_S: Final = 1.0
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "1000")  # help in unbroken lines
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A sandbox in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+    banner: str
+
+    def stop(self, number: signal.Signals) -> tuple[float, int, str]:
+        """Send a signal; return the seconds that the end took, the exit code and what else was said."""
+        before = time.monotonic()
+        self.process.send_signal(number)
+        out, error = self.process.communicate(timeout=PATIENCE_S)
+        return time.monotonic() - before, self.process.returncode, out + error
+
+
+@contextmanager
+def serving(*command: str) -> Iterator[Serving]:
+    """Start a sandbox and wait for its banner."""
+    with _interruptible(), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:
+        late = threading.Timer(PATIENCE_S * 3, one.kill)
+        late.start()
+        try:
+            assert one.stdout is not None
+            said = ""
+            while "Ctrl-C" not in said:
+                line = one.stdout.readline()
+                assert line, one.communicate()[1]
+                said += line
+            url = re.search(r"(http://\S+)/demo\n", said)
+            assert url is not None
+            yield Serving(one, url[1], said)
+        finally:
+            late.cancel()
+            one.kill()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let children hear SIGINT even where this run does not, as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run(*arguments: str, command: tuple[str, ...] = MODULE) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself."""
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=30, check=False)
+
+
+def exit_code(*arguments: str) -> int:
+    """Run a command in this process, one that argparse ends."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_the_banner_has_all_that_a_newcomer_needs() -> None:
+    text = banner("http://127.0.0.1:8080")
+    merchant = table("merchants")["merchant"][0]
+    assert "Token           http://127.0.0.1:8080/oauth2/token\n" in text
+    for fact in (merchant["client_id"], merchant["client_secret"], merchant["terminals"][0]["id"], __version__):
+        assert f"{fact}\n" in text or f" {fact}:" in text
+    cards = table("cards")["card"]
+    lines = re.findall(r"^    (\d{15,16}) +\d\d/\d\d  \d{3,4} +(approves|declines)$", text, re.MULTILINE)
+    assert lines == [(card["pan"], "approves" if card["status"] == "unlock" else "declines") for card in cards]
+    assert len(lines) > 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (*MODULE, "--port", "0"),
+        (*MODULE, "serve", "--port", "0"),
+        (*SCRIPT, "serve", "--port=0", "--seed", "a seed"),
+        ("env", "MOCK_EPAY_PORT=0", *SCRIPT),
+        ("env", "MOCK_EPAY_PORT=wrong", *SCRIPT, "--port", "0"),
+    ],
+    ids=["module", "serve", "script", "environment", "flag over environment"],
+)
+def test_it_serves_where_its_banner_says(command: tuple[str, ...]) -> None:
+    with serving(*command) as sandbox:
+        assert not sandbox.url.endswith(":0")
+        assert sandbox.banner == banner(sandbox.url) + "\n"
+        assert httpx.get(f"{sandbox.url}/schemas/error.json").status_code == 200
+        assert sandbox.stop(signal.SIGINT)[1:] == (INTERRUPTED, "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_signal_stops_it_at_once_whatever_is_under_way(number: signal.Signals, code: int, shop: Shop) -> None:
+    tries = 3  # a machine that is busy with something else may be late once
+    assert any(_seconds_to_stop(number, code, shop) < STOPS_WITHIN_S for _ in range(tries))
+
+
+def _seconds_to_stop(number: signal.Signals, code: int, shop: Shop) -> float:
+    with serving(*MODULE, "--port", "0") as sandbox, ExitStack() as stack:
+        receiver = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        receiver.settimeout(PATIENCE_S)
+        post_link = f"http://127.0.0.1:{receiver.getsockname()[1]}/"
+        client = stack.enter_context(httpx.Client(base_url=sandbox.url, timeout=PATIENCE_S))
+        secret = table("merchants")["merchant"][0]["client_secret"]
+        paying = Shop(shop.sandbox, client, new_merchant("test", client_secret=secret), post_link)
+        assert 'data-state="approved"' in paying.buy().text
+        hanging = stack.enter_context(receiver.accept()[0])
+        assert hanging.recv(4) == b"POST"
+        assert 'data-state="open"' in paying.open(invoiceId="000000002").text  # and this connection stays open
+        silent = stack.enter_context(socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))))
+        seconds, ended, said = sandbox.stop(number)
+        assert silent.recv(1) == b""
+    assert (ended, said) == (code, "")
+    return seconds
+
+
+def test_a_request_that_never_ends_does_not_keep_it() -> None:
+    head = "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+    with serving(*MODULE, "--port", "0") as sandbox:
+        port = int(sandbox.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as client:
+            client.sendall(head.encode())
+            assert client.recv(12) == b"HTTP/1.1 100"
+            seconds, code, _ = sandbox.stop(signal.SIGTERM)
+    assert code == -signal.SIGTERM
+    assert seconds < PATIENCE_S / 2
+
+
+def _is_interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("serve", "code"), [(_is_interrupted, INTERRUPTED), (lambda *_: None, 0)])
+def test_how_serving_ends_is_the_exit_code(
+    serve: Callable[..., None], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The processes above show this too, but coverage loses its place around a loop whose tasks are cancelled.
+    monkeypatch.setattr(server, "serve", serve)
+    assert main(["--port", "0"]) == code
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run("--port", str(port))
+    assert ended.stderr == f"mock-epay: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    assert (ended.stdout, ended.returncode) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--port", "70000"), "cannot listen on port 70000: ports end at 65535"),
+        (("--host", "nowhere.invalid"), "cannot listen on nowhere.invalid port 8080: "),
+    ],
+)
+def test_an_address_that_cannot_be_had_is_one_line(
+    arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert error.startswith(f"mock-epay: {says}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--port", "many"), 'MOCK_EPAY_PORT (--port) is "many": it takes a whole number, 0 or more'),
+        (("serve", "--panel", "maybe"), 'MOCK_EPAY_PANEL (--panel) is "maybe": it takes 1 or 0'),
+    ],
+)
+def test_a_wrong_value_is_one_line(arguments: tuple[str, ...], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", f"mock-epay: {line}\n")
+
+
+def test_a_wrong_variable_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MOCK_EPAY_PORT", "many")
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith('mock-epay: MOCK_EPAY_PORT (--port) is "many": ')
+
+
+def test_a_variable_that_means_nothing_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MOCK_EPAY_PROT", "8081")
+    monkeypatch.setenv("MOCK_EPAY_XYZ", "1")
+    assert main(["--port", "70000"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "mock-epay: there is no setting MOCK_EPAY_PROT; did you mean MOCK_EPAY_PORT?",
+        "mock-epay: there is no setting MOCK_EPAY_XYZ",
+        "mock-epay: cannot listen on port 70000: ports end at 65535",
+    ]
+
+
+def test_each_setting_has_a_flag_and_a_help_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("serve", "--help") == 0
+    out = " ".join(capsys.readouterr().out.split())
+    rows = [f" {row.flag} VALUE {row.explanation}; {row.variable}; default {row.shown}" for row in settings.rows()]
+    assert [row for row in rows if row.rstrip() not in out] == []
+    assert len(rows) == out.count(" VALUE ") > 10
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--help") == exit_code("-h") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^    serve +run the sandbox", out, re.MULTILINE)
+    assert re.search(r"^    address +make a pay page address", out, re.MULTILINE)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--version") == 0
+    assert capsys.readouterr().out == f"mock-epay {__version__}\n"
+
+
+def test_arguments_come_from_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mock-epay", "--port", "70000"])
+    assert main() == 1
+    assert "70000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("--nonsense",), ("serve", "--port")])
+def test_a_wrong_call_says_how_to_call(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(*arguments) == 2
+    assert capsys.readouterr().err.startswith("usage: mock-epay ")
+
+
+@pytest.mark.parametrize("command", [MODULE, SCRIPT])
+def test_module_and_script_are_the_same(command: tuple[str, ...]) -> None:
+    ended = run("--version", command=command)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"mock-epay {__version__}\n", "")
+
+
+def test_importing_the_module_runs_nothing() -> None:
+    assert importlib.import_module("mock_epay.__main__").main is main
+
+
+@pytest.mark.parametrize(
+    ("flags", "at"),
+    [((), "http://127.0.0.1:8080"), (("--at", "http://pay.localhost/"), "http://pay.localhost")],
+)
+def test_an_address_is_made_of_a_payment_object(
+    flags: tuple[str, ...], at: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"invoiceId": "000000001", "auth": {"scope": "payment"}}'))
+    assert main(["address", *flags]) == 0
+    before, _, params = capsys.readouterr().out.strip().partition("?params=")
+    assert before == f"{at}/payform/"
+    assert lz.parse(lz.decompress(params)) == {"invoiceId": "000000001", "auth": "scope=payment"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"invoiceId", b"[]", b'{"description": "\\ud800"}', b"\xff", b'{"a":' * 100_000],
+    ids=["nothing", "no JSON", "no object", "half a pair", "no UTF-8", "too deep"],
+)
+def test_what_is_no_payment_object_is_one_line(
+    text: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text), "utf-8"))
+    assert main(["address"]) == 2
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert error.startswith("mock-epay: standard input must hold a payment object in JSON: ")
