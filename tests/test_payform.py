@@ -100,6 +100,19 @@ def test_the_address_of_a_closed_page_shows_how_it_closed(shop: Shop) -> None:
     assert state(shop.http.get(address)) == state(shop.http.get(action(opened))) == ("closed", "504")
 
 
+def test_a_page_without_attempts_left_tells_why_the_last_one_failed(shop: Shop) -> None:
+    opened = shop.open()
+    for _ in range(3):
+        page = shop.pay(action(opened), LOCKED)
+    assert state(page) == ("closed", "505")
+    assert marked(page, "last-reason") == "The card is blocked"
+
+
+def test_the_panel_shows_what_was_odd_about_the_token_request(shop: Shop) -> None:
+    page = shop.open(token=shop.token(currency=None, curency="KZT"))
+    assert "misspelling" in page.text
+
+
 def test_an_invented_name_is_not_put_into_the_form(shop: Shop) -> None:
     opened = shop.open()
     shop.pay(action(opened), LOCKED)

@@ -133,7 +133,9 @@ class PayForm:
         if checkout.state is CheckoutState.APPROVED:
             return "approved.html", self._approved(view)
         if checkout.state is CheckoutState.CLOSED:
-            return "closed.html", _why(checkout.reason_code, checkout.order.reads)
+            declined = transaction.status is Status.REJECT
+            last = outgoing.reason(transaction.reason_code, checkout.order.reads) if declined else None
+            return "closed.html", _why(checkout.reason_code, checkout.order.reads) | {"last_reason": last}
         if transaction.status is Status.REJECT and not again and form is None:
             return "declined.html", limits | _why(transaction.reason_code, checkout.order.reads) | {
                 "not_a_test_card": transaction.decided_by == issuer.NOT_A_TEST_CARD,

@@ -122,8 +122,8 @@ def page_language(text: str) -> Language:
 
 
 def with_links(order: PaymentObject, request: TokenRequest) -> PaymentObject:
-    """Give an order the postlink addresses that count: its own, else the token's (assumed)."""
-    hints = order.hints
+    """Give an order the postlink addresses that count, its own, else the token's (assumed), and the token's hints."""
+    hints = request.hints + order.hints
     if order.post_link and request.post_link and order.post_link != request.post_link:
         hints += (
             Hint(
