@@ -94,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser("serve", help="run the sandbox (what happens without a command too)")
     for row in settings.rows():
-        serve.add_argument(row.flag, metavar="VALUE", help=f"{row.explanation}; {row.variable}; default {row.shown}")
+        serve.add_argument(
+            row.flag, metavar="VALUE", help=f"{row.explanation}; {row.variable}; default {row.shown or 'empty'}"
+        )
     address = commands.add_parser("address", help="make a pay page address of the payment object on standard input")
     address.add_argument("--at", metavar="URL", default="http://127.0.0.1:8080", help="where the sandbox is")
     return parser

@@ -111,6 +111,12 @@ def _boolean(text: str) -> bool:
     ]
 
 
+def _some_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError(text)
+    return text
+
+
 def _number(kind: type[int] | type[float], text: str) -> float:
     number = kind(text)
     if not 0 <= number < 10**9:
@@ -118,17 +124,21 @@ def _number(kind: type[int] | type[float], text: str) -> float:
     return number
 
 
-def _pauses(text: str) -> tuple[float, ...]:
-    pauses = tuple(_number(float, part) for part in text.split(",") if part.strip())
-    if 0 in pauses:
+def _seconds(text: str) -> float:
+    seconds = _number(float, text)
+    if seconds == 0:  # to the HTTP client no time at all means no limit
         raise ValueError(text)
-    return pauses
+    return seconds
+
+
+def _pauses(text: str) -> tuple[float, ...]:
+    return tuple(_seconds(part) for part in text.split(",") if part.strip())
 
 
 _READERS: Final[dict[type, tuple[Callable[[str], Any], str]]] = {
     bool: (_boolean, "1 or 0"),
     int: (lambda text: _number(int, text), "a whole number, 0 or more"),
-    float: (lambda text: _number(float, text), "a number of seconds"),
+    float: (_seconds, "a number of seconds above 0"),
     tuple: (_pauses, "numbers of seconds above 0, separated by commas"),
     str: (str, "text"),
 }
@@ -138,6 +148,9 @@ def _read(row: Row, text: str) -> Any:
     read, takes = _READERS[type(row.default)]
     if row.choices:
         read, takes = {choice: choice for choice in row.choices}.__getitem__, " or ".join(row.choices)
+    elif isinstance(row.default, str) and row.default:
+        # An empty host, as a blank line in a compose file makes it, would listen on every address there is.
+        read, takes = _some_text, "text that is not empty"
     try:
         return read(text)
     except (KeyError, ValueError):

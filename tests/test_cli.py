@@ -235,7 +235,10 @@ def test_a_variable_that_means_nothing_is_warned_of(
 def test_each_setting_has_a_flag_and_a_help_row(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("serve", "--help") == 0
     out = " ".join(capsys.readouterr().out.split())
-    rows = [f" {row.flag} VALUE {row.explanation}; {row.variable}; default {row.shown}" for row in settings.rows()]
+    rows = [
+        f" {row.flag} VALUE {row.explanation}; {row.variable}; default {row.shown or 'empty'}"
+        for row in settings.rows()
+    ]
     assert [row for row in rows if row.rstrip() not in out] == []
     assert len(rows) == out.count(" VALUE ") > 10
 

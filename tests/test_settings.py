@@ -9,7 +9,7 @@ from mock_epay.settings import Row, SettingError, Settings, rows, unknown_variab
 
 ROWS = list(rows())
 
-SECONDS = "a number of seconds"
+SECONDS = "a number of seconds above 0"
 WHOLE = "a whole number, 0 or more"
 YES_OR_NO = "1 or 0"
 NUMBERS = "numbers of seconds above 0, separated by commas"
@@ -23,7 +23,6 @@ def test_without_any_text_settings_are_the_defaults() -> None:
     ("name", "text", "value"),
     [
         ("host", "0.0.0.0", "0.0.0.0"),
-        ("host", "", ""),
         ("seed", " kept as it is ", " kept as it is "),
         ("dialect", "observed", "observed"),
         ("port", "0", 0),
@@ -37,7 +36,6 @@ def test_without_any_text_settings_are_the_defaults() -> None:
         ("panel", "False", False),
         ("panel", "no", False),
         ("panel", "off", False),
-        ("postlink_timeout_s", "0", 0.0),
         ("postlink_timeout_s", "2.5", 2.5),
         ("postlink_timeout_s", "1e2", 100.0),
         ("postlink_retry_s", "", ()),
@@ -57,6 +55,8 @@ def test_a_text_is_read_as_the_type_of_its_setting(name: str, text: str, value: 
     [
         ("dialect", "", "documented or observed"),
         ("dialect", "Observed", "documented or observed"),
+        ("host", "", "text that is not empty"),
+        ("host", " ", "text that is not empty"),
         ("port", "", WHOLE),
         ("port", "eighty", WHOLE),
         ("port", "80.5", WHOLE),
@@ -64,6 +64,7 @@ def test_a_text_is_read_as_the_type_of_its_setting(name: str, text: str, value: 
         ("port", "1000000000", WHOLE),
         ("page_attempts", "nan", WHOLE),
         ("postlink_timeout_s", "soon", SECONDS),
+        ("postlink_timeout_s", "0", SECONDS),
         ("postlink_timeout_s", "-0.1", SECONDS),
         ("postlink_timeout_s", "nan", SECONDS),
         ("postlink_timeout_s", "inf", SECONDS),
