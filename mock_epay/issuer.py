@@ -49,6 +49,15 @@ class TestCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCard:
+    """A card that only the sandbox has: with any date and code it is declined with its reason code."""
+
+    pan: str
+    brand: str
+    reason_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The issuer's answer to an attempt: 0 approves, any other reason code declines; `why` is for the developer."""
 
@@ -72,15 +81,25 @@ def test_cards() -> dict[str, TestCard]:
     }
 
 
+@cache
+def own_cards() -> dict[str, OwnCard]:
+    """Return the sandbox's own cards by number, in the order of the table."""
+    return {row["pan"]: OwnCard(**row) for row in resources.table("cards")["own"]}
+
+
 test_cards.__test__ = False  # type: ignore[attr-defined]  # likewise
 
 
 def decide(card: Card) -> Decision:
     """Decide an attempt: the number, then the date, then the code, then whether the card is blocked.
 
-    A number outside the table may be somebody's real card, so it is refused whatever else is right (471). The
-    calendar has no say: the bank's own test cards are years past their dates.
+    The sandbox's own cards are declined as their table says. A number outside the tables may be somebody's real card,
+    so it is refused whatever else is right (471). The calendar has no say: the bank's test cards are years past their
+    dates.
     """
+    own = own_cards().get(card.pan)
+    if own is not None:
+        return Decision(reason_code=own.reason_code, mask=mask_of(card.pan), why="the sandbox's own card")
     known = test_cards().get(card.pan)
     if known is None:
         why = NOT_A_TEST_CARD if passes_check_digit(card.pan) else BAD_CHECK_DIGIT

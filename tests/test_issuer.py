@@ -79,7 +79,7 @@ def test_a_wrong_date_is_declined_before_a_wrong_code(pan: str, _: str, cvc: str
     assert ask(pan, expiry, "999").reason_code == 457
 
 
-@pytest.mark.parametrize("pan", ["4111111111111111", "5555555555554444", "378282246310005", "4000000000000002"])
+@pytest.mark.parametrize("pan", ["4111111111111111", "5555555555554444", "378282246310005", "4242424242424242"])
 def test_a_number_outside_the_table_may_be_somebodys_card(pan: str) -> None:
     decision = ask(pan)
 
@@ -165,3 +165,13 @@ def test_neither_a_card_nor_a_decision_shows_the_number_or_code(pan: str, cvc: s
 
     assert repr(card) == str(card) == "Card()"
     assert pan not in repr(decide(card))
+
+
+@pytest.mark.parametrize("own", issuer.own_cards().values(), ids=lambda own: own.pan)
+def test_the_sandboxs_own_cards_decline_with_any_date_and_code(own: issuer.OwnCard) -> None:
+    assert issuer.passes_check_digit(own.pan)
+    assert issuer.brand_of(own.pan) == own.brand
+    assert own.pan not in issuer.test_cards()
+    for expiry, cvc in (("12/30", "123"), ("01/20", "000")):
+        decision = issuer.decide(Card(pan=own.pan, expiry=expiry, cvc=cvc))
+        assert (decision.reason_code, decision.approved) == (own.reason_code, False)

@@ -61,6 +61,11 @@ def test_the_card_table_is_the_programs_own() -> None:
         assert cells[5] == ("approved" if card.status == "unlock" else "declined, 465")
 
 
+def test_the_table_of_own_cards_is_the_programs_own() -> None:
+    for card in issuer.own_cards().values():
+        assert f"| {card.pan} | {card.reason_code} |" in README
+
+
 def test_the_commands_are_targets_of_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets

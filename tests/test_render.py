@@ -26,6 +26,17 @@ PANEL = {
         {"pan": "4405639704015096", "brand": "VISA", "expiry": "01/25", "cvc": "815", "status": "unlock"},
         {"pan": "377514500004820", "brand": "AMEX", "expiry": "01/25", "cvc": "4169", "status": "lock"},
     ],
+    "own": [
+        {
+            "pan": "4000000000009995",
+            "brand": "VISA",
+            "expiry": "12/30",
+            "cvc": "123",
+            "status": "lock",
+            "code": 484,
+            "reason": "Недостаточно средств",
+        }
+    ],
     "object": [("invoiceId", "000000001"), ("failureBackLink", "")],
     "hints": [{"field": "postLink", "value": "http://localhost/", "why": "out of reach", "tag": "O"}],
 }

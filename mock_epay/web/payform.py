@@ -157,7 +157,8 @@ class PayForm:
     def _form(self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool) -> dict[str, Any]:
         order = view.checkout.order
         payer = form.payer if form else view.checkout.payer
-        panel = {"cards": _PANEL_CARDS, "object": incoming.object_pairs(order), "hints": order.hints}
+        own = [card | {"reason": outgoing.reason(card["code"], order.reads)} for card in _PANEL_OWN]
+        panel = {"cards": _PANEL_CARDS, "own": own, "object": incoming.object_pairs(order), "hints": order.hints}
         return {
             "description": order.description,
             "action": _address(view.checkout.id, short=short),
@@ -233,4 +234,15 @@ _PANEL_CARDS: Final = [
     {"pan": card.pan, "brand": card.brand, "expiry": pair.expiry, "cvc": pair.cvc, "status": card.status}
     for card in issuer.test_cards().values()
     for pair in card.pairs[:1]
+]
+_PANEL_OWN: Final[list[dict[str, Any]]] = [
+    {
+        "pan": card.pan,
+        "brand": card.brand,
+        "expiry": "12/30",
+        "cvc": "123",
+        "status": "lock",
+        "code": card.reason_code,
+    }
+    for card in issuer.own_cards().values()
 ]
