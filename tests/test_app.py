@@ -1,10 +1,18 @@
 """The application as a whole: what it does when it is at fault itself."""
 
+import asyncio
+from typing import NoReturn
+
 import httpx
 import pytest
 from support import Shop, eventually, new_merchant
 
+from mock_epay.bank import Bank
 from mock_epay.model import Terminal
+from mock_epay.settings import Settings
+from mock_epay.store import Due
+from mock_epay.store.memory import MemoryStore
+from mock_epay.web import create_app
 
 
 def test_what_our_own_schema_forbids_is_not_sent_and_nothing_leaks(
@@ -46,3 +54,23 @@ def test_a_status_of_a_number_that_is_no_order_leaves_no_trace(shop: Shop) -> No
         )
         assert response.json()["resultCode"] == "102"
     assert shop.events() == before
+
+
+class Broken(MemoryStore):
+    """A store that loses its agenda."""
+
+    async def claim(self, kind: type[Due], limit: int) -> NoReturn:
+        raise OSError(f"cannot claim {limit} of {kind.__name__}")
+
+
+def test_work_in_the_background_does_not_end_silently(caplog: pytest.LogCaptureFixture) -> None:
+    app = create_app(Bank(Broken(), Settings()))
+
+    async def run() -> None:
+        async with app.router.lifespan_context(app):
+            await asyncio.wait({task for task in asyncio.all_tasks() if task.get_name().startswith("the ")}, timeout=10)
+
+    asyncio.run(run())
+    assert "the delivery of postlinks has stopped" in caplog.text
+    assert "the closing of late pages has stopped" in caplog.text
+    assert "cannot claim 100 of Checkout" in caplog.text

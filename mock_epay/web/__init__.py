@@ -1,9 +1,10 @@
 """The sandbox as one ASGI application: all hosts of the bank answered at one origin."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from contextlib import asynccontextmanager
+from typing import Any, Final, NoReturn
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,6 +18,8 @@ from mock_epay.errors import InvalidToken, NotFound, Refusal, WrongMethod
 from mock_epay.postlinks import Courier
 from mock_epay.web import api, demo, guard, oauth, payform
 
+_log: Final = logging.getLogger("mock_epay")
+
 DEMO_MERCHANT: Final = "test"
 
 
@@ -27,15 +30,15 @@ def create_app(bank: Bank) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await bank.open()
         works = [
-            asyncio.create_task(Courier(bank.store, bank.settings).run()),
-            asyncio.create_task(bank.close_late_pages()),
+            asyncio.create_task(Courier(bank.store, bank.settings).run(), name="the delivery of postlinks"),
+            asyncio.create_task(bank.close_late_pages(), name="the closing of late pages"),
         ]
+        for work in works:
+            work.add_done_callback(_report)
         yield
         for work in works:
             work.cancel()
-        for work in works:
-            with suppress(asyncio.CancelledError):
-                await work
+        await asyncio.gather(*works, return_exceptions=True)
 
     return Starlette(
         routes=_routes(bank),
@@ -63,6 +66,13 @@ def _demo_credentials() -> dict[str, str]:
         "client_secret": row["client_secret"],
         "terminal": row["terminals"][0]["id"],
     }
+
+
+def _report(work: "asyncio.Task[NoReturn]") -> None:
+    """Say that something which should never end has ended; a sandbox that silently sends nothing misleads."""
+    wrong = None if work.cancelled() else work.exception()
+    if wrong is not None:
+        _log.critical("%s has stopped; please report it", work.get_name(), exc_info=wrong)
 
 
 async def _welcome(_: Request) -> Response:
