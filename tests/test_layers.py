@@ -44,6 +44,7 @@ HOMES: Final = {
     "faker": {"fake"},
     "jinja2": {"web.demo", "web.render"},
     "jsonschema": {"wire.contracts"},
+    "markupsafe": {"web.render"},
     "python_multipart": {"web.forms"},
     "starlette": {"web", "web.api", "web.demo", "web.guard", "web.oauth", "web.payform"},
     "uvicorn": {"server"},

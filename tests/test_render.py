@@ -11,7 +11,7 @@ from jinja2 import Environment, UndefinedError, nodes
 
 from mock_epay.model import Language
 from mock_epay.resources import STATIC, TEMPLATES, words
-from mock_epay.web.render import money, page
+from mock_epay.web.render import money, page, part
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 FORMS_OF_A_NUMBER = {"rus": 3, "kaz": 1, "eng": 2}
@@ -21,7 +21,7 @@ STYLE = (STATIC / "payform" / "pay.css").read_text("utf-8")
 KINDS = ("object", "token", "address", "too_large", "finished", "missing", "internal", "not_simulated")
 
 PLACE = {"static": "/payform/static", "short": False, "shop": "Дүкен «Алма»"}
-PANEL = {
+CARDS = {
     "cards": [
         {"pan": "4405639704015096", "brand": "VISA", "expiry": "01/25", "cvc": "815", "status": "unlock"},
         {"pan": "377514500004820", "brand": "AMEX", "expiry": "01/25", "cvc": "4169", "status": "lock"},
@@ -37,6 +37,9 @@ PANEL = {
             "reason": "Недостаточно средств",
         }
     ],
+}
+PANEL = {
+    "cards": "",
     "object": [("invoiceId", "000000001"), ("failureBackLink", "")],
     "hints": [{"field": "postLink", "value": "http://localhost/", "why": "out of reach", "tag": "O"}],
 }
@@ -135,6 +138,9 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def shown(template: str, language: Language = "eng", /, **context: object) -> tuple[str, Elements]:
+    panel = context.get("panel")
+    if isinstance(panel, dict):
+        context["panel"] = panel | {"cards": part("_cards.html", language=language, **CARDS)}
     html = page(template, language=language, **context)
     return html, Elements(html)
 

@@ -6,6 +6,7 @@ from functools import cache
 from itertools import pairwise
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from mock_epay.model import Language
 from mock_epay.resources import TEMPLATES, words
@@ -22,6 +23,11 @@ def page(template: str, *, language: Language, **context: object) -> str:
     """Return a page as HTML; a word or a value that a template misses raises UndefinedError."""
     known = {"t": words(language), "lang": LANG[language], "language": language}
     return _environment().get_template(template).render(known | context)
+
+
+def part(template: str, *, language: Language, **context: object) -> str:
+    """Return a piece that other templates put into their page as it is."""
+    return Markup(page(template, language=language, **context))  # noqa: S704  (made by an escaping template)
 
 
 def money(amount: Decimal, currency: str, language: Language) -> str:
