@@ -7,10 +7,10 @@
     ├── InvalidClient           401  invalid_client
     ├── InvalidToken            401  invalid_token: unknown, expired
     │   └── SpentToken               it has served its one operation
-    ├── Forbidden               403
     ├── NotFound                404
     ├── WrongMethod             405
     ├── TooLarge                413
+    ├── Fault                   500  the sandbox itself is wrong
     └── NotSimulated            501  the bank has it, the sandbox does not
 
 A refusal is raised where the rule stands and becomes JSON or a page at the edge, in `mock_epay.web`.
@@ -112,11 +112,11 @@ class TooLarge(Refusal):
     error = "too_large"
 
 
-class Forbidden(Refusal):
-    """A call from a page or host that has no business here."""
+class Fault(Refusal):
+    """Something in the sandbox itself has failed; the traceback goes to the log, never to the caller."""
 
-    status = 403
-    error = "forbidden"
+    status = 500
+    error = "server_error"
 
 
 class NotSimulated(Refusal):

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import httpx
 import pytest
-from support import Shop, eventually, new_merchant
+from support import Shop, action, eventually, new_merchant
 
 from mock_epay.bank import Bank
 from mock_epay.model import Terminal
@@ -29,6 +29,15 @@ def test_what_our_own_schema_forbids_is_not_sent_and_nothing_leaks(
     assert "Traceback" not in response.text
     assert "not a number" not in response.text
     eventually(lambda: "ValidationError" in caplog.text)  # written once the answer is out
+
+
+def test_a_fault_on_a_page_is_a_page(shop: Shop) -> None:
+    shop.advance(-4_000_000_000)  # a time when Almaty's zone was not whole hours, which no postlink can spell
+    page = shop.pay(action(shop.open()))
+    assert page.status_code == 500
+    assert 'data-kind="internal"' in page.text
+    assert "Traceback" not in page.text
+    assert shop.events().count("transaction.charged") == 0
 
 
 def test_worlds_with_the_same_numbers_do_not_meet(shop: Shop) -> None:

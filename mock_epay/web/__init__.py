@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from mock_epay import resources
 from mock_epay.bank import Bank
-from mock_epay.errors import InvalidToken, NotFound, Refusal, WrongMethod
+from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
 from mock_epay.postlinks import Courier
 from mock_epay.web import api, demo, guard, oauth, payform
 
@@ -106,11 +106,9 @@ def _lost(request: Request, lost: Exception) -> Response:
     return response
 
 
-def _failed(_: Request, __: Exception) -> Response:
-    """Answer for a fault of our own; the traceback goes to the log, not to the caller."""
-    return oauth.refused(_Fault("the sandbox has failed; its log says where. Please report it."), check=False)
-
-
-class _Fault(Refusal):
-    status = 500
-    error = "server_error"
+def _failed(request: Request, _: Exception) -> Response:
+    """Answer for a fault of our own, with a page where a page was asked for."""
+    fault = Fault("the sandbox has failed; its log says where. Please report it.")
+    if request.url.path.startswith("/payform"):
+        return payform.refused_page(request, fault)
+    return oauth.refused(fault, check=False)

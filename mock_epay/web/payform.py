@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from mock_epay import issuer, resources
 from mock_epay.bank import Bank
 from mock_epay.bank.checkouts import CheckoutView
-from mock_epay.errors import BadField, InvalidToken, NotFound, NotSimulated, Refusal, SpentToken, TooLarge
+from mock_epay.errors import BadField, Fault, InvalidToken, NotFound, NotSimulated, Refusal, SpentToken, TooLarge
 from mock_epay.model import CheckoutState, Language, Status
 from mock_epay.web import cardform, forms, guard, render
 from mock_epay.wire import incoming, outgoing
@@ -29,8 +29,8 @@ _KINDS: Final[tuple[tuple[type[Refusal], str], ...]] = (
     (TooLarge, "too_large"),
     (NotSimulated, "not_simulated"),
     (NotFound, "missing"),
+    (Fault, "internal"),
 )
-_ADDRESS_FIELDS: Final = {"params"}
 
 Page = Callable[[Request], Awaitable[Response]]
 
@@ -196,7 +196,7 @@ def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
         language=getattr(request.state, "language", "rus"),
         static=_STATIC,
         short=short,
-        kind=kind or ("address" if refusal.field in _ADDRESS_FIELDS else "object"),
+        kind=kind or ("address" if refusal.field == "params" else "object"),
         leave_url=getattr(request.state, "back_link" if kind == "finished" else "leave_url", None),
         field=refusal.field,
         value=refusal.value,

@@ -12,13 +12,9 @@ from jsonschema.validators import extend
 from mock_epay import resources
 from mock_epay.errors import BadField, InvalidClient, InvalidScope, UnsupportedGrant
 
-# Fields whose refusal is not a plain `invalid_request`.
-_REFUSALS: Final = {
-    "client_id": InvalidClient,
-    "client_secret": InvalidClient,
-    "grant_type": UnsupportedGrant,
-    "scope": InvalidScope,
-}
+# Fields whose refusal is not a plain `invalid_request`: credentials always, the others when they are there and wrong.
+_CREDENTIALS: Final = dict.fromkeys(("client_id", "client_secret"), InvalidClient)
+_REFUSALS: Final[dict[str, type[BadField]]] = _CREDENTIALS | {"grant_type": UnsupportedGrant, "scope": InvalidScope}
 AMOUNT_INVALID: Final = 470
 DESCRIPTION_TOO_LONG: Final = 3298
 _CODES: Final = {"amount": AMOUNT_INVALID, "description": DESCRIPTION_TOO_LONG}
@@ -64,12 +60,11 @@ def _explain(name: str, fields: Mapping[str, Any], found: ValidationError) -> Ba
     field = ".".join(str(step) for step in found.absolute_path) or _missing(found, fields)
     row = _row(schema, field)
     source = f"{row['x-source']}: {schema['x-document']}"
-    refusal = _REFUSALS.get(field, BadField)
     if not found.absolute_path:
-        refusal = BadField if field in {"grant_type", "scope"} else refusal
-        return refusal(field, None, f"needed, {row['x-rule']}{_near(field, fields)}", source)
+        rule = f"needed, {row['x-rule']}{_near(field, fields)}"
+        return _CREDENTIALS.get(field, BadField)(field, None, rule, source)
     value = None if row.get("writeOnly") else str(found.instance)
-    return refusal(field, value, row["x-rule"], source, code=_CODES.get(field))
+    return _REFUSALS.get(field, BadField)(field, value, row["x-rule"], source, code=_CODES.get(field))
 
 
 def _row(schema: Mapping[str, Any], field: str) -> Mapping[str, Any]:
