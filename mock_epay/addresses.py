@@ -17,6 +17,7 @@ _FORBIDDEN: Final = tuple(
         "ff00::/8",  # multicast
     )
 )
+_LOCAL_ENDINGS: Final = {"internal", "lan", "local", "localhost", "test"}
 _NAT64: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 
 
@@ -29,6 +30,14 @@ def forbidden(address: str) -> bool:
     """
     found = ip_address(address.partition("%")[0])
     return any(spelling in network for spelling in _spellings(found) for network in _FORBIDDEN)
+
+
+def is_local(host: str) -> bool:
+    """Return whether only machines nearby can reach this host: by its name, or by its address."""
+    try:
+        return not ip_address(host.partition("%")[0]).is_global
+    except ValueError:
+        return "." not in host or host.rpartition(".")[2] in _LOCAL_ENDINGS
 
 
 def _spellings(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:

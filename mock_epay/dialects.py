@@ -22,6 +22,7 @@ class Spelling:
     approval_code: bool
     status_success: str
     two_stage: bool  # the public test terminal
+    link_status: str  # of a new invoice link; the documents do not say
     schema_suffix: str
 
 
@@ -39,6 +40,7 @@ SPELLINGS: Final[dict[Dialect, Spelling]] = {
         approval_code=False,
         status_success="0",
         two_stage=False,
+        link_status="NEW",
         schema_suffix="",
     ),
     "observed": Spelling(
@@ -54,6 +56,7 @@ SPELLINGS: Final[dict[Dialect, Spelling]] = {
         approval_code=True,
         status_success="00",
         two_stage=True,
+        link_status="ACTIVE",
         schema_suffix="-observed",
     ),
 }

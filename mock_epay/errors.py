@@ -7,7 +7,9 @@
     ├── InvalidClient           401  invalid_client
     ├── InvalidToken            401  invalid_token: unknown, expired
     │   └── SpentToken               it has served its one operation
+    ├── Declined                     the issuer, or 3-D Secure, says no to a payment
     ├── NotFound                404
+    ├── ExpiredLink             410  an invoice link that lasts no more
     ├── WrongMethod             405
     ├── TooLarge                413
     ├── Fault                   500  the sandbox itself is wrong
@@ -91,11 +93,24 @@ class SpentToken(InvalidToken):
     """A token that has served its one operation."""
 
 
+class Declined(Refusal):
+    """A payment that was tried and did not succeed; its code is the reason code."""
+
+    error = "declined"
+
+
 class NotFound(Refusal):
     """Nothing stands at this address."""
 
     status = 404
     error = "not_found"
+
+
+class ExpiredLink(Refusal):
+    """An invoice link that lasts no more."""
+
+    status = 410
+    error = "expired_link"
 
 
 class WrongMethod(Refusal):

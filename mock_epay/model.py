@@ -10,6 +10,7 @@ from mock_epay.errors import BadField
 
 Language = Literal["rus", "kaz", "eng"]
 Dialect = Literal["documented", "observed"]
+ThreeDs = Literal["none", "frictionless", "challenge"]
 
 
 class Status(StrEnum):
@@ -53,6 +54,14 @@ class CheckoutState(StrEnum):
     CLOSED = "closed"
 
 
+class ChallengeState(StrEnum):
+    """Where the issuer's question to the cardholder stands."""
+
+    OPEN = "open"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
 class DeliveryState(StrEnum):
     """Where a postlink stands."""
 
@@ -74,10 +83,11 @@ class Hint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
-    """A merchant's point of sale. `tid` is the number the card systems know it by."""
+    """A merchant's point of sale. `tid` is the number the card systems know it by, `shop_id` is for invoice links."""
 
     id: str
     tid: str
+    shop_id: str = ""
     two_stage: bool = False
 
 
@@ -94,6 +104,7 @@ class Merchant:
     seed: str
     dialect: Dialect = "documented"
     token_ttl_s: int = 7200
+    three_ds: ThreeDs | Literal["card"] = "card"
 
     def terminal(self, terminal_id: str) -> Terminal | None:
         """Return the terminal with this id, or None when it is not this merchant's."""
@@ -102,7 +113,10 @@ class Merchant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """What a merchant asks a token for. Without `invoice_id` it is one for status and operations."""
+    """What a merchant asks a token for. Without `invoice_id` it is one for status and operations.
+
+    `username` and `password` are those of the cabinet's user, when it is that who asks.
+    """
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -114,6 +128,8 @@ class TokenRequest:
     post_link: str | None = None
     failure_post_link: str | None = None
     secret_hash: str | None = field(default=None, repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
     hints: tuple[Hint, ...] = ()
 
 
@@ -130,20 +146,23 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentObject:
-    """What the shop gives to `halyk.pay`, checked. `language` is as sent; `reads` is what it means to the page."""
+    """What the shop wants paid, checked: from `halyk.pay`, its own card form, a saved card or an invoice link.
+
+    `language` is as sent; `reads` is what it means to the page.
+    """
 
     invoice_id: str
     invoice_id_alt: str = ""
-    back_link: str
+    back_link: str = ""
     failure_back_link: str = ""
     auto_back_link: bool = False
     post_link: str = ""
     failure_post_link: str = ""
-    language: str
+    language: str = ""
     reads: Language
-    description: str
+    description: str = ""
     account_id: str = ""
-    terminal: str
+    terminal: str = ""
     amount: Decimal
     currency: str
     data: str = ""
@@ -154,6 +173,11 @@ class PaymentObject:
     recurrent: bool = False
     payment_type: str = ""
     hints: tuple[Hint, ...] = ()
+
+    @property
+    def verification(self) -> bool:
+        """Whether a card is to be checked, and kept, and nothing paid."""
+        return self.payment_type == "cardVerification"
 
     @property
     def leave_link(self) -> str:
@@ -277,6 +301,65 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """The issuer's question to the cardholder, 3-D Secure, in the middle of an attempt.
+
+    `outcome` is the reason code that the attempt ends with if the question is answered rightly, `reason_code` the one
+    if it is not. Without `checkout_id` the shop's own card form began it, and the shop, or its browser, brings back
+    the answer: `pa_res`. The transaction says whether all this still matters.
+    """
+
+    id: str
+    transaction_id: str
+    checkout_id: str = ""
+    token: str = field(repr=False)
+    secret_hash: str = field(repr=False)
+    outcome: int
+    code: str = field(repr=False)
+    pa_req: str
+    pa_res: str
+    term_url: str = ""
+    expires_at: datetime
+    tries_left: int
+    state: ChallengeState = ChallengeState.OPEN
+    reason_code: int = 0
+    settled: bool = False
+
+    @property
+    def due_at(self) -> datetime | None:
+        """The moment at which nobody waits for an answer any more; on a pay page, the page's own end counts."""
+        return None if self.settled or self.checkout_id else self.expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedCard:
+    """A card that a customer of the shop, its account, may pay with again."""
+
+    id: str
+    account_id: str
+    mask: CardMask
+    holder: str
+    terminal: str
+    transaction_id: str
+    reference: str
+    int_reference: str
+    created_at: datetime
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceLink:
+    """An order that waits at an address, for whoever opens it. `token` is the one its latest page was opened with."""
+
+    id: str
+    order: PaymentObject
+    token: str = field(default="", repr=False)
+    opened: int = 0
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusAnswer:
     """What check-status finds. `result` is a code that overrules the transaction's own."""
 
@@ -345,9 +428,12 @@ SHAPES: Final[dict[type, Shape]] = {
     Transaction: Shape("id", ("invoice_id",)),
     Delivery: Shape("id", ("invoice_id",), falls_due=True),
     Attempt: Shape("id", ("delivery_id", "invoice_id")),
+    Challenge: Shape("id", ("transaction_id", "token"), falls_due=True),
+    SavedCard: Shape("id", ("account_id",)),
+    InvoiceLink: Shape("id"),
 }
 
-Stored = Token | Invoice | Checkout | Transaction | Delivery | Attempt
+Stored = Token | Invoice | Checkout | Transaction | Delivery | Attempt | Challenge | SavedCard | InvoiceLink
 
 
 def check_move(old: Status, new: Status) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 PREFIX: Final = "MOCK_EPAY_"
 DIALECTS: Final = ("documented", "observed")
+CHECKS: Final = ("strict", "lenient")
+THREE_DS: Final = ("card", "none", "frictionless", "challenge")
 
 
 class SettingError(ValueError):
@@ -27,6 +29,20 @@ class Settings:
     seed: str = setting("", "makes every invented value repeatable; empty: other values in each run")
     dialect: str = setting(
         "documented", "how the bank spells its answers: documented, or observed at the real server", DIALECTS
+    )
+    checks: str = setting(
+        "strict",
+        "what a broken documented rule does: strict refuses, lenient only gives a hint, as the bank may",
+        CHECKS,
+    )
+    three_ds: str = setting(
+        "card", "3-D Secure of each payment: what the card's row says, or none, frictionless, challenge", THREE_DS
+    )
+    foreign_key_card: str = setting(
+        "", "test card to assume when a cryptogram was made with another key, such as the bank's own; empty: refuse it"
+    )
+    unsettled_s: int = setting(
+        60, "seconds for which check-status answers 103 after a code that is not final (assumed)"
     )
     token_ttl_s: int = setting(0, "seconds a token lives; 0: what the dialect says, 7200 or 1200")
     page_ttl_s: int = setting(1200, "seconds a pay page stays open (observed)")

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support import Receiver, Shop, new_merchant, receiver
+from browsing import PATIENCE_MS, Customer
+from playwright.sync_api import Browser, expect, sync_playwright
+from support import CHROMIUM, CHROMIUM_FLAGS, Receiver, Shop, new_merchant, receiver
 
 from mock_epay.server import Sandbox, running
 from mock_epay.settings import Settings
@@ -42,3 +44,21 @@ def shop(sandbox: Sandbox, http: httpx.Client, shop_server: Receiver) -> Shop:
     merchant = new_merchant(name)
     sandbox.do(sandbox.bank.store.add_merchant(merchant))
     return Shop(sandbox, http, merchant, f"{shop_server.url}/{name}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Run Chromium. Not for the session: while it runs, no other test of this process could start an event loop."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def customer(browser: Browser, sandbox: Sandbox) -> Iterator[Customer]:
+    """Give a customer whose browser has nothing to complain of."""
+    somebody = Customer(browser, sandbox.url)
+    yield somebody
+    assert somebody.leave() == []

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from mock_epay import lz
 from mock_epay.clock import Clock
@@ -21,6 +25,8 @@ from mock_epay.server import Sandbox
 SCOPE: Final = " webapi usermanagement email_send verification statement statistics payment"
 APPROVES: Final = {"pan": "4405639704015096", "expiry": "01/25", "cvc": "815"}
 LOCKED: Final = {"pan": "4003032704547597", "expiry": "09/20", "cvc": "170"}
+SHOP_ID: Final = "04f25a4b-d2bd-4dd8-b3a7-9390be4774c4"
+CHALLENGED: Final = {"pan": "4000000000003220", "expiry": "12/30", "cvc": "123"}
 PATIENCE_S: Final = 10
 
 CHROMIUM: Final = "/usr/bin/chromium"
@@ -206,8 +212,8 @@ def new_merchant(name: str, **changes: Any) -> Merchant:
         "client_secret": f"secret of {name} #&+%41",
         "name": f"Shop {name}",
         "email": f"{name}@example.kz",
-        "password": "",
-        "terminals": (Terminal(id="67e34d63-102f-4bd1-898e-370781d0074d", tid="92061101"),),
+        "password": "a password",
+        "terminals": (Terminal(id="67e34d63-102f-4bd1-898e-370781d0074d", tid="92061101", shop_id=SHOP_ID),),
         "seed": "tests",
     }
     return Merchant(**facts | changes)
@@ -266,6 +272,20 @@ def state(page: httpx.Response) -> tuple[str, str]:
 def action(page: httpx.Response) -> str:
     """Return where a page's form goes."""
     return _between(page.text, '<form method="post" action="', '"').replace("&amp;", "&")
+
+
+def hidden(page: httpx.Response, name: str) -> str:
+    """Return the value of a page's hidden field."""
+    return _between(page.text, f'name="{name}" value="', '"')
+
+
+def encrypted(http: httpx.Client, card: dict[str, str], terminal: str) -> str:
+    """Encrypt a card as a shop's own form does, with the key that the sandbox publishes."""
+    key = load_pem_public_key(http.get("/public.rsa").content)
+    assert isinstance(key, RSAPublicKey)
+    expiry = card["expiry"].replace("/", "")
+    inside = {"hpan": card["pan"], "expDate": expiry, "cvc": card["cvc"], "terminalId": terminal}
+    return b64encode(key.encrypt(json.dumps(inside).encode(), PKCS1v15())).decode()
 
 
 def _between(text: str, before: str, after: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mock_epay.addresses import forbidden
+from mock_epay.addresses import forbidden, is_local
 
 FORBIDDEN_V4 = [
     "169.254.0.0",
@@ -149,3 +149,23 @@ def test_a_zone_changes_nothing(address: IPv6Address) -> None:
 def test_a_name_is_no_address(name: str) -> None:
     with pytest.raises(ValueError, match="does not appear to be"):
         forbidden(name)
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("localhost", True),
+        ("shop.localhost", True),
+        ("shop.test", True),
+        ("db", True),
+        ("127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("fe80::1%eth0", True),
+        ("::1", True),
+        ("", True),
+        ("example.kz", False),
+        ("8.8.8.8", False),
+    ],
+)
+def test_what_only_machines_nearby_can_reach_is_local(host: str, local: bool) -> None:
+    assert is_local(host) is local

@@ -12,6 +12,7 @@ from support import new_merchant
 from mock_epay import lz
 from mock_epay.bank import Bank
 from mock_epay.model import TokenRequest
+from mock_epay.notes import Notes
 from mock_epay.settings import Settings
 from mock_epay.store.memory import MemoryStore
 from mock_epay.web import create_app
@@ -89,7 +90,7 @@ def test_any_address_is_answered_at_once_and_below_500(part: int) -> None:
         merchant = new_merchant("hostile")
         await bank.store.add_merchant(merchant)
         request = TokenRequest(client_id=merchant.client_id, client_secret=merchant.client_secret, scope="payment")
-        token = (await bank.issue_token(request))[0].value
+        token = (await bank.issue_token(request, Notes()))[0].value
         app = create_app(bank)
         await _get(app, "warm")
         answers: dict[int, int] = {}

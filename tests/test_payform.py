@@ -219,11 +219,6 @@ def test_services_that_are_not_simulated_say_so(shop: Shop, service: str) -> Non
     assert shop.http.get(f"/payform/{service}").status_code == 501
 
 
-def test_card_verification_is_not_simulated(shop: Shop) -> None:
-    page = shop.open(paymentType="cardVerification", amount=1)
-    assert page.status_code == 501
-
-
 @pytest.mark.parametrize(("amount", "rule"), [(0, "more than 0"), ("1.001", "at most 2 digits behind the point")])
 def test_an_amount_that_nobody_can_pay_is_refused(shop: Shop, amount: object, rule: str) -> None:
     page = shop.http.get(shop.address(shop.order(shop.token(), amount=amount)))

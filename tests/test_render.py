@@ -1,5 +1,6 @@
 """The words and templates of the pages a customer sees."""
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -18,7 +19,10 @@ FORMS_OF_A_NUMBER = {"rus": 3, "kaz": 1, "eng": 2}
 SOURCES = {path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.html") if "demo" not in path.name}
 SCRIPT = (STATIC / "payform" / "pay.js").read_text("utf-8")
 STYLE = (STATIC / "payform" / "pay.css").read_text("utf-8")
-KINDS = ("object", "token", "address", "too_large", "finished", "missing", "internal", "not_simulated")
+ISSUER_SCRIPT = (STATIC / "issuer" / "issuer.js").read_text("utf-8")
+ISSUER_STYLE = (STATIC / "issuer" / "issuer.css").read_text("utf-8")
+KINDS = ("object", "token", "address", "too_large", "finished", "missing", "internal", "not_simulated", "link")
+HOSTILE = """</script></title><b id=x>'"&{{ t }}"""
 
 PLACE = {"static": "/payform/static", "short": False, "shop": "Дүкен «Алма»"}
 CARDS = {
@@ -35,26 +39,59 @@ CARDS = {
             "status": "lock",
             "code": 484,
             "reason": "Недостаточно средств",
-        }
+            "secure": "none",
+        },
+        *(
+            {"pan": pan, "brand": "VISA", "expiry": "12/30", "cvc": "123", "status": status, "secure": secure}
+            | {"code": code, "reason": reason}
+            for pan, status, secure, code, reason in [
+                ("4000000000003220", "unlock", "challenge", 0, "Оплата прошла"),
+                ("4000000000003055", "unlock", "frictionless", 0, "Оплата прошла"),
+                ("4000008400001629", "lock", "challenge", 462, "Банк отклонил оплату"),
+                ("4000000000000077", "unlock", "none", 0, "Оплата прошла"),
+            ]
+        ),
+    ],
+    "codes": [
+        {"code": 462, "reason": "Банк отклонил оплату", "pan": "4000009904620009"},
+        {"code": 2740, "reason": "Дневной лимит", "pan": "4000009927400005"},
     ],
 }
-PANEL = {
-    "cards": "",
-    "object": [("invoiceId", "000000001"), ("failureBackLink", "")],
-    "hints": [{"field": "postLink", "value": "http://localhost/", "why": "out of reach", "tag": "O"}],
-}
+PANEL = {"cards": "", "object": [("invoiceId", "000000001"), ("failureBackLink", "")]}
+HINTS = [
+    {
+        "rule": "postlink-local",
+        "field": "postLink",
+        "value": "http://localhost/",
+        "why": "out of reach",
+        "tag": "observed",
+    }
+]
+SAVED_CARDS = [
+    {"id": "c-1", "mask": "4405...5096", "brand": "VISA"},
+    {"id": "c-2", "mask": "5522...6736", "brand": "MasterCard"},
+    {"id": "c-3", "mask": "9999...0000", "brand": ""},
+]
 FORM = PLACE | {
     "invoice": "000000001",
     "amount": "100 ₸",
     "description": "Тест",
     "action": "/payform/pay/1",
-    "values": {"name": "Arman Ali", "email": "a@example.kz", "phone": "+77777777777", "save_card": True},
+    "values": {
+        "name": "Arman Ali",
+        "email": "a@example.kz",
+        "phone": "+77777777777",
+        "save_card": True,
+        "card_id": "",
+    },
     "problems": {},
+    "saved_cards": [],
     "can_save_card": True,
     "attempts_left": 3,
     "seconds_left": 1199,
     "leave_url": "https://shop.example/fail",
     "panel": PANEL,
+    "hints": HINTS,
 }
 APPROVED = PLACE | {
     "invoice": "000000001",
@@ -64,6 +101,8 @@ APPROVED = PLACE | {
     "approval_code": "123456",
     "back_link": "https://shop.example/ok?a=1&b=%20x'y#z",
     "countdown_s": 5,
+    "verified": False,
+    "saved_card": False,
 }
 DECLINED = PLACE | {
     "reason": "Карта заблокирована",
@@ -84,22 +123,63 @@ REFUSED = PLACE | {
     "message": None,
     "leave_url": None,
 }
+OUTCOME = PLACE | {
+    "invoice": "000000001",
+    "amount": "100 ₸",
+    "approved": True,
+    "reference": "001111111111",
+    "reason": "Оплата прошла",
+    "reason_code": 0,
+}
+AT_ISSUER = {"static": "/acs/static", "short": False}
+ISSUER = AT_ISSUER | {
+    "shop": "Дүкен «Алма»",
+    "amount": "100 ₸",
+    "card_mask": "4000...3220",
+    "issuer": "Sandbox bank",
+    "code": "123456",
+    "tries_left": 3,
+    "wrong": False,
+    "action": "/acs/1",
+    "leave_url": "https://shop.example/fail",
+    "seconds_left": 299,
+}
+ISSUER_RETURN = AT_ISSUER | {"term_url": "https://shop.example/3ds?a=1&b='#z", "md": "m-1", "pa_res": "eJxVUt9v"}
 NO_FACTS = dict.fromkeys(("field", "value", "rule", "source", "message"))
 ORDER = {"invoice": "000000001", "amount": "100 ₸"}
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "form": ("form.html", FORM),
     "form without tools": ("form.html", FORM | {"panel": None, "can_save_card": False, "description": ""}),
-    "form without hints": ("form.html", FORM | {"panel": PANEL | {"hints": []}}),
+    "form without hints": ("form.html", FORM | {"hints": []}),
+    "form with saved cards": ("form.html", FORM | {"saved_cards": SAVED_CARDS}),
     "form with problems": ("form.html", FORM | {"problems": {"pan": "pan_short", "cvc": "cvc_four"}}),
     "approved": ("approved.html", APPROVED),
+    "approved, card saved": ("approved.html", APPROVED | {"saved_card": True}),
+    "verified": ("approved.html", APPROVED | {"verified": True, "saved_card": True}),
     "declined": ("declined.html", DECLINED),
     "declined, order named": ("declined.html", DECLINED | ORDER | {"not_a_test_card": True}),
     "closed": ("closed.html", CLOSED),
     "closed, order named": ("closed.html", CLOSED | ORDER | {"reason_code": "505"}),
     **{f"refused: {kind}": ("refused.html", REFUSED | {"kind": kind}) for kind in KINDS},
     "refused, no facts": ("refused.html", REFUSED | NO_FACTS),
+    "outcome": ("outcome.html", OUTCOME),
+    "outcome, declined": ("outcome.html", OUTCOME | {"approved": False, "reason_code": 462}),
+    "issuer": ("issuer.html", ISSUER),
+    "issuer, wrong code": ("issuer.html", ISSUER | {"wrong": True, "tries_left": 1}),
+    "issuer, nothing known": ("issuer.html", ISSUER | {"issuer": "", "code": None, "leave_url": None}),
+    "issuer, return": ("issuer_return.html", ISSUER_RETURN),
 }
-STATES = {"form": "open", "approved": "approved", "declined": "declined", "closed": "closed", "refused": "refused"}
+STATES = {
+    "form": "open",
+    "approved": "approved",
+    "declined": "declined",
+    "closed": "closed",
+    "refused": "refused",
+    "outcome": "approved",
+    "outcome, declined": "declined",
+    "issuer": "challenge",
+    "issuer_return": "returning",
+}
 
 
 class Elements(HTMLParser):
@@ -223,9 +303,10 @@ def test_a_template_holds_no_words_of_its_own(name: str) -> None:
     assert not re.search(r"[^\W\d_]", " ".join([text, *spoken]))
 
 
-def test_the_script_holds_no_words_of_its_own() -> None:
-    assert SCRIPT.isascii()
-    assert not re.search(r"textContent\s*=\s*[\"'`][^\"'`$]*[a-z]", SCRIPT)
+@pytest.mark.parametrize("script", [SCRIPT, ISSUER_SCRIPT], ids=["pay", "issuer"])
+def test_a_script_holds_no_words_of_its_own(script: str) -> None:
+    assert script.isascii()
+    assert not re.search(r"textContent\s*=\s*[\"'`][^\"'`$]*[a-z]", script)
 
 
 def test_the_script_asks_only_for_problems_that_have_words() -> None:
@@ -241,12 +322,13 @@ def test_every_page_is_sound_in_every_language(name: str, short: bool, language:
     template, context = PAGES[name]
     html, elements = shown(template, language, **context | {"short": short})
     body = next(attrs for tag, attrs in elements.found if tag == "body")
-    assert body["data-state"] == STATES[template.removesuffix(".html")]
+    assert body["data-state"] == STATES.get(name) or STATES[template.removesuffix(".html")]
     assert elements.found[0] == ("html", {"lang": {"rus": "ru", "kaz": "kk", "eng": "en"}[language]})
     assert elements.open == []
     ids = [attrs["id"] for _, attrs in elements.found if "id" in attrs]
     assert len(ids) == len(set(ids))
-    assert len((html + SCRIPT + STYLE).encode()) < 60_000
+    files = ISSUER_SCRIPT + ISSUER_STYLE if context["static"] == "/acs/static" else SCRIPT + STYLE
+    assert len((html + files).encode()) < 60_000
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -256,15 +338,20 @@ def test_no_page_needs_more_than_the_strict_policy_allows(name: str) -> None:
     for tag, attrs in elements.found:
         assert tag != "style"
         assert not [attr for attr in attrs if attr == "style" or attr.startswith("on")]
-    loads = [attrs.get("src") or attrs.get("href") or "" for tag, attrs in elements.found if tag in {"script", "link"}]
-    assert loads
+    loads = [
+        attrs.get("src") or attrs.get("href") or ""
+        for tag, attrs in elements.found
+        if tag in {"script", "link"} and attrs.get("type") != "application/json"
+    ]
+    assert len(loads) == 3
     for address in loads:
-        assert address.startswith("/payform/static/")
-        assert (STATIC / "payform" / address.removeprefix("/payform/static/")).is_file()
+        place, name = re.fullmatch(r"/(payform|acs)/static/([\w.-]+)", address).groups()  # type: ignore[union-attr]
+        assert f"/{place}/static" == context["static"]
+        assert (STATIC / {"payform": "payform", "acs": "issuer"}[place] / name).is_file()
 
 
 def test_no_page_asks_another_host_for_anything() -> None:
-    assert not re.search(r"https?:|url\(|@import", STYLE + SCRIPT)
+    assert not re.search(r"https?:|url\(|@import", STYLE + SCRIPT + ISSUER_STYLE + ISSUER_SCRIPT)
 
 
 def test_a_missing_value_fails_loudly() -> None:
@@ -281,6 +368,30 @@ def test_what_a_merchant_sends_is_text_never_markup() -> None:
     html = page("form.html", language="rus", **FORM | {"description": '<b>"&', "shop": "</title><script>"})
     assert "&lt;b&gt;&#34;&amp;" in html
     assert "</title><script>" not in html
+
+
+def hostile(value: Any, key: str = "") -> Any:
+    """Return a context with a hostile text for each text, but where it is empty or a key of ours."""
+    if isinstance(value, dict) and key != "problems":
+        return {name: hostile(inner, name) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [hostile(inner, key) for inner in value]
+    ours = key in {"static", "cards", "status", "secure", "brand", "kind", "card_id"}
+    return HOSTILE if isinstance(value, str) and value and not ours else value
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_text_on_any_page_becomes_markup(name: str) -> None:
+    template, context = PAGES[name]
+    tame, wild = shown(template, **context)[1], shown(template, **hostile(context))[1]
+    assert [tag for tag, _ in tame.found] == [tag for tag, _ in wild.found]
+    assert [list(attrs) for _, attrs in tame.found] == [list(attrs) for _, attrs in wild.found]
+
+
+def test_no_text_in_the_tools_becomes_markup() -> None:
+    tame = Elements(part("_cards.html", language="eng", **CARDS))
+    wild = Elements(part("_cards.html", language="eng", **{key: hostile(rows) for key, rows in CARDS.items()}))
+    assert [tag for tag, _ in tame.found] == [tag for tag, _ in wild.found]
 
 
 def test_the_form_names_its_fields_for_browsers_and_robots() -> None:
@@ -321,6 +432,45 @@ def test_a_problem_stands_beside_its_field() -> None:
     elements.by_id("check-fields")
 
 
+def test_a_card_that_is_saved_may_be_chosen_instead_of_another() -> None:
+    def chosen(card_id: str) -> list[str]:
+        values = {"name": "", "email": "", "phone": "", "save_card": False, "card_id": card_id}
+        context = FORM | {"saved_cards": SAVED_CARDS, "values": values}
+        _, elements = shown("form.html", **context)
+        radios = {str(attrs["data-testid"]): attrs for _, attrs in elements.found if attrs.get("name") == "card_id"}
+        assert {name: radio["value"] for name, radio in radios.items()} == {
+            "saved-card-c-1": "c-1",
+            "saved-card-c-2": "c-2",
+            "saved-card-c-3": "c-3",
+            "another-card": "",
+        }
+        return [name for name, radio in radios.items() if "checked" in radio]
+
+    assert chosen("c-2") == ["saved-card-c-2"]
+    assert chosen("") == ["another-card"]
+    assert chosen("gone") == []
+
+
+def test_what_a_saved_card_makes_needless_is_hidden_by_the_style() -> None:
+    html, _ = shown("form.html", **FORM | {"saved_cards": SAVED_CARDS})
+    groups = re.split(r'(?=<(?:div|label|fieldset) class="(?:field|pair|check|saved))', html)
+    needless = {
+        name for group in groups if "new-card" in group.split(">")[0] for name in re.findall(r' name="(\w+)"', group)
+    }
+    assert needless == {"pan", "expiry", "name", "save_card"}
+    assert """form:has([name="card_id"]:checked:not([value=""])) .new-card { display: none; }""" in STYLE
+
+
+def test_a_form_without_saved_cards_does_not_ask_for_one() -> None:
+    assert 'name="card_id"' not in page("form.html", language="eng", **FORM)
+
+
+def test_a_box_that_is_not_ticked_says_so() -> None:
+    _, elements = shown("form.html", **FORM)
+    said = [attrs["value"] for _, attrs in elements.found if attrs.get("name") == "save_card"]
+    assert said == ["false", "true"]
+
+
 def test_a_form_without_extras_has_no_trace_of_them() -> None:
     html = page("form.html", language="eng", **FORM | {"panel": None, "can_save_card": False, "leave_url": None})
     assert not re.search(r'data-testid="(panel|save-card|back-to-shop|check-fields)"', html)
@@ -334,6 +484,44 @@ def test_the_tools_show_cards_hints_and_the_payment_object() -> None:
     assert "4405\N{NO-BREAK SPACE}6397\N{NO-BREAK SPACE}0401\N{NO-BREAK SPACE}5096" in html
     assert "out of reach" in html
     assert "<dt>failureBackLink</dt><dd></dd>" in html
+
+
+def test_the_sandboxs_own_cards_say_what_becomes_of_each() -> None:
+    html, _ = shown("form.html", **FORM)
+    assert re.findall(r'class="verdict">([^<]*)<', html) == [
+        "approves",
+        "declines",
+        "484: Недостаточно средств",
+        "3-D Secure asks for a code, then approves",
+        "3-D Secure without a question, approves",
+        "3-D Secure asks for a code, then 462: Банк отклонил оплату",
+        "approves",
+    ]
+
+
+def test_any_reason_can_be_chosen() -> None:
+    html, elements = shown("form.html", **FORM)
+    assert re.findall(r'<option value="(\d*)">([^<]*)<', html) == [
+        ("", "Choose a code"),
+        ("4000009904620009", "462: Банк отклонил оплату"),
+        ("4000009927400005", "2740: Дневной лимит"),
+    ]
+    choice = elements.by_id("any-reason")
+    assert (choice["data-expiry"], choice["data-cvc"]) == ("12/30", "123")
+    assert f'for="{choice["id"]}"' in html
+    assert f'id="{choice["aria-describedby"]}"' in html
+
+
+@pytest.mark.parametrize("panel", [PANEL, None])
+def test_hints_are_there_for_the_console_with_or_without_tools(panel: dict[str, Any] | None) -> None:
+    hints = [HINTS[0] | {"value": HOSTILE, "why": "так"}]
+    html, elements = shown("form.html", **FORM | {"hints": hints, "panel": panel})
+    assert ("script", {"type": "application/json", "id": "hints"}) in elements.found
+    (block,) = re.findall(r'<script type="application/json" id="hints">(.*?)</script>', html)
+    assert json.loads(block) == hints
+    assert not set("<>&'") & set(block)
+    assert ('data-testid="hint"' in html) == (panel is not None)
+    assert ("<code>postlink-local</code>" in html) == (panel is not None)
 
 
 def test_time_left_is_a_clock_that_knows_where_to_go_when_it_is_over() -> None:
@@ -401,7 +589,95 @@ def test_an_approved_page_in_the_widget_only_tells_the_shops_page() -> None:
     assert "countdown" not in html
 
 
-@pytest.mark.parametrize("name", ["form", "declined", "closed", "refused, no facts"])
+def test_a_card_that_was_only_checked_has_cost_nothing() -> None:
+    html, elements = shown("approved.html", **APPROVED | {"verified": True, "saved_card": True})
+    assert "<h1>Card checked</h1>" in html
+    assert "100" not in html
+    elements.by_id("verified")
+    elements.by_id("card-saved")
+    plain = page("approved.html", language="eng", **APPROVED)
+    assert not re.search(r'data-testid="(verified|card-saved)"', plain)
+
+
+def test_an_outcome_says_how_it_ended_and_why() -> None:
+    html, elements = shown("outcome.html", **OUTCOME)
+    assert "<h1>Payment approved</h1>" in html
+    assert 'data-testid="reason' not in html
+    assert elements.by_id("page")["data-reason-code"] == "0"
+    html, elements = shown("outcome.html", **OUTCOME | {"approved": False, "reason_code": 462, "reason": "No"})
+    assert "<h1>Payment declined</h1>" in html
+    assert '<p class="lead" data-testid="reason">No</p>' in html
+    assert '<dd data-testid="reason-code">462</dd>' in html
+    assert elements.by_id("page")["data-reason-code"] == "462"
+    assert not [tag for tag, _ in elements.found if tag in {"a", "form"}]
+
+
+# The issuer.
+
+
+def test_the_issuer_asks_for_the_code_and_enter_confirms() -> None:
+    html, elements = shown("issuer.html", **ISSUER)
+    field = elements.by_id("code")
+    assert (field["name"], field["inputmode"], field["autocomplete"], field["maxlength"]) == (
+        "code",
+        "numeric",
+        "one-time-code",
+        "6",
+    )
+    assert "autofocus" in field
+    assert (elements.by_id("form")["method"], elements.by_id("form")["action"]) == ("post", "/acs/1")
+    buttons = [attrs for tag, attrs in elements.found if tag == "button" and attrs["type"] == "submit"]
+    assert [(attrs["name"], attrs["value"]) for attrs in buttons] == [("answer", "confirm"), ("answer", "cancel")]
+    assert "formnovalidate" in elements.by_id("cancel")
+    for name, text in {
+        "shop": "Дүкен «Алма»",
+        "amount": "100 ₸",
+        "card-mask": "4000...3220",
+        "tries-left": "3 attempts left",
+        "issuer": "Sandbox bank",
+        "problem-code": "",
+        "sandbox-code": "123456",
+    }.items():
+        assert re.search(f'data-testid="{name}">{re.escape(text)}<', html), name
+    assert elements.by_id("fill-code")["data-fill"] == "123456"
+    assert "hidden" in elements.by_id("fill-code")
+    assert elements.by_id("page")["data-reason-code"] == ""
+
+
+def test_the_issuer_says_that_a_code_was_wrong() -> None:
+    html, elements = shown("issuer.html", **ISSUER | {"wrong": True, "tries_left": 1})
+    assert elements.by_id("code")["aria-invalid"] == "true"
+    assert words("eng")["issuer"]["wrong"] in html
+    assert ">1 attempt left<" in html
+    assert "aria-invalid" not in page("issuer.html", language="eng", **ISSUER)
+
+
+def test_the_issuer_keeps_the_code_to_itself_when_the_tools_are_off() -> None:
+    html = page("issuer.html", language="eng", **ISSUER | {"code": None, "issuer": "", "leave_url": None})
+    assert not re.search(r'123456|data-testid="(sandbox-code|fill-code|back-to-shop)"', html)
+    assert words("eng")["issuer"]["unnamed"] in html
+
+
+def test_the_issuer_sends_the_browser_back_with_its_answer() -> None:
+    _, elements = shown("issuer_return.html", **ISSUER_RETURN)
+    assert elements.by_id("form") == {
+        "method": "post",
+        "action": "https://shop.example/3ds?a=1&b='#z",
+        "data-send": None,
+        "data-testid": "form",
+    }
+    hidden = {attrs["name"]: attrs["value"] for _, attrs in elements.found if attrs.get("type") == "hidden"}
+    assert hidden == {"MD": "m-1", "PaRes": "eJxVUt9v"}
+    assert elements.by_id("continue")["type"] == "submit"
+
+
+def test_the_issuers_script_asks_only_for_problems_that_have_words() -> None:
+    asked = set(re.findall(r'"(code-[a-z-]+)"', ISSUER_SCRIPT))
+    assert asked == {"code-missing", "code-short"}
+    assert asked <= {attr.removeprefix("data-") for attr in shown("issuer.html", **ISSUER)[1].by_id("form")}
+
+
+@pytest.mark.parametrize("name", ["form", "declined", "closed", "refused, no facts", "issuer"])
 def test_in_the_widget_the_way_back_is_a_message(name: str) -> None:
     template, context = PAGES[name]
     html, elements = shown(template, **context | {"short": True})

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Receiver, Shop, action, in_dialect, marked, state
+from support import SHOP_ID, Receiver, Shop, action, encrypted, hidden, in_dialect, marked, state
 
 from mock_epay.model import Dialect
 
@@ -16,7 +16,24 @@ STORIES = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
 def test_the_story_goes_as_told(path: Path, dialect: Dialect, shop: Shop, shop_server: Receiver) -> None:
     shop = in_dialect(shop, dialect)
-    story = _told(tomllib.loads(path.read_text("utf-8")), shop.post_link, dialect)
+    user = {"email": shop.merchant.email, "password": shop.merchant.password, "shop": shop.post_link}
+    story = _told(tomllib.loads(path.read_text("utf-8")), user, dialect)
+    known = {"shop_id": SHOP_ID, "terminal": shop.terminal}
+    if story.get("attempts") or not story.get("calls"):
+        _play_page(story, shop)
+    if "refused" in story:
+        return
+    for call in story.get("calls", []):
+        _check_call(call, shop, known)
+    _check_postlinks(story.get("postlinks", []), shop, shop_server)
+    if "status" in story:
+        answer, expected = shop.status(), story["status"]
+        transaction = expected.pop("transaction", {})
+        assert _those_of(expected, answer) == expected
+        assert _those_of(transaction, answer["transaction"] or {}) == transaction
+
+
+def _play_page(story: dict[str, Any], shop: Shop) -> None:
     asked = shop.http.post("/oauth2/token", data=shop.request(**story.get("token", {})))
     if "refused" in story:
         expected = story["refused"]
@@ -27,23 +44,77 @@ def test_the_story_goes_as_told(path: Path, dialect: Dialect, shop: Shop, shop_s
     opened = shop.http.get(shop.address(shop.order(asked.json()) | story.get("object", {})))
     _check_opening(opened, story.get("page", {"status": 200, "state": "open"}))
     for attempt in story.get("attempts", []):
-        _check_attempt(shop.pay(action(opened), attempt["card"]), attempt["page"])
-    _check_postlinks(story.get("postlinks", []), shop, shop_server)
-    if "status" in story:
-        answer, expected = shop.status(), story["status"]
-        transaction = expected.pop("transaction", {})
-        assert _those_of(expected, answer) == expected
-        assert _those_of(transaction, answer["transaction"] or {}) == transaction
+        page = shop.pay(action(opened), attempt["card"])
+        _check_attempt(page, attempt["page"])
+        if "code" in attempt:
+            _check_attempt(_answer_issuer(shop, page, attempt["code"]), attempt["then"])
 
 
-def _told(part: Any, shop: str, dialect: Dialect) -> Any:
+def _answer_issuer(shop: Shop, page: Any, answer: str) -> Any:
+    """Answer on the issuer's page: with the right code, with wrong ones until it asks no more, or not at all."""
+    form = action(page)
+    if answer == "wrong":
+        while state(page)[0] == "challenge":
+            page = shop.pay(form, {"code": "000000"})
+        return page
+    code = {"answer": "cancel"} if answer == "cancel" else {"code": marked(page, "sandbox-code")}
+    return shop.pay(form, code)
+
+
+def _check_call(call: dict[str, Any], shop: Shop, known: dict[str, str]) -> None:
+    """Call a service as the story says; keep of its answer what later calls need."""
+    if "card" in call:
+        known["cryptogram"] = encrypted(shop.http, call["card"], shop.terminal)
+    given = _filled({name: call[name] for name in ("json", "data") if name in call}, known)
+    method, path = call["call"].split()
+    headers = {}
+    if call.get("bearer", True):
+        token = shop.token(**call["token"]) if "token" in call else {"access_token": shop.status_token()}
+        headers["Authorization"] = f"Bearer {call.get('bearer_as', token['access_token']).format(**known)}"
+        known["access_token"] = token["access_token"]
+    response = shop.http.request(method, path.format(**known), headers=headers, **given, follow_redirects=False)
+    expected = call["answer"]
+    assert response.status_code == expected.pop("http", 200), response.text
+    if "location" in expected:
+        location = response.headers["location"]
+        assert _filled(expected.pop("location"), known) in location
+        known["page"] = location
+        response = shop.http.get(location) if call.get("follow") else response
+    if "state" in expected:
+        assert state(response)[0] == expected.pop("state")
+    for name, test_id in call.get("read", {}).items():
+        known[name] = marked(response, test_id)
+    for name, field in call.get("fields", {}).items():
+        known[name] = hidden(response, field)
+    if expected or "keep" in call:
+        answer = response.json()
+        answer = answer[0] if isinstance(answer, list) else answer
+        assert _those_of(expected, answer) == _filled(expected, known)
+        known |= {name: _step(answer, key) for name, key in call.get("keep", {}).items()}
+
+
+def _filled(part: Any, known: dict[str, str]) -> Any:
+    if isinstance(part, dict):
+        return {name: _filled(value, known) for name, value in part.items()}
+    return part.format(**known) if isinstance(part, str) else part
+
+
+def _step(answer: Any, key: str) -> str:
+    for name in key.split("."):
+        answer = answer[name]
+    return str(answer)
+
+
+def _told(part: Any, user: dict[str, str], dialect: Dialect) -> Any:
     if isinstance(part, dict):
         different = part.pop("observed", {})
         told = part | different if dialect == "observed" else part
-        return {name: _told(value, shop, dialect) for name, value in told.items()}
+        return {name: _told(value, user, dialect) for name, value in told.items()}
     if isinstance(part, list):
-        return [_told(value, shop, dialect) for value in part]
-    return part.replace("{shop}", shop) if isinstance(part, str) else part
+        return [_told(value, user, dialect) for value in part]
+    for name, text in user.items() if isinstance(part, str) else ():
+        part = part.replace(f"{{{name}}}", text)
+    return part
 
 
 def _those_of(expected: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:

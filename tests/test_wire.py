@@ -12,6 +12,7 @@ from support import a_transaction
 
 from mock_epay import lz, resources
 from mock_epay.errors import BadField, Refusal
+from mock_epay.notes import Notes
 from mock_epay.wire import contracts, incoming, outgoing
 
 
@@ -103,14 +104,14 @@ REQUEST = {"grant_type": "client_credentials", "scope": "payment", "client_id": 
 def test_any_token_request_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
     fields = REQUEST | changes
     with suppress(BadField):
-        assert incoming.token_request(fields).scope == fields["scope"]
+        assert incoming.token_request(fields, Notes()).scope == fields["scope"]
 
 
 @given(changes=st.dictionaries(OBJECT_FIELDS, TEXTS))
 def test_any_payment_object_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
     fields = ORDER | changes
     try:
-        order, token = incoming.payment_object(fields)
+        order, token = incoming.payment_object(fields, Notes())
     except Refusal as refusal:
         _check_refusal(refusal)
     else:
@@ -146,7 +147,7 @@ def test_a_whole_payment_object_survives_the_way_to_the_page() -> None:
     }
     auth = {"access_token": "DCEB8O_ZM5U7SO_T_U5EJQ", "expires_in": 7200, "scope": " payment email_send"}
     pairs = incoming.page_address(lz.compress(lz.flatten(order | {"auth": auth})))
-    read, token = incoming.payment_object(pairs)
+    read, token = incoming.payment_object(pairs, Notes())
     assert token == auth["access_token"]
     shown = {name: "true" if value is True else str(value) for name, value in order.items()}
     assert dict(incoming.object_pairs(read)) == shown

@@ -1,31 +1,38 @@
 """The acquirer: every rule that has state. A caller parses, calls one method of `Bank`, renders."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
-from typing import NoReturn, cast
+from typing import Final, NoReturn, cast
 
-from mock_epay import fake, resources
-from mock_epay.bank import checkouts, operations, tokens
+from mock_epay import fake, issuer, resources
+from mock_epay.bank import challenges, checkouts, links, operations, payments, saved, tokens
+from mock_epay.bank.challenges import ChallengeView
 from mock_epay.bank.checkouts import CheckoutView
 from mock_epay.dialects import SPELLINGS
-from mock_epay.errors import InvalidToken, NotFound
+from mock_epay.errors import BadField, InvalidToken, NotFound
 from mock_epay.model import (
     Card,
+    Challenge,
     Checkout,
     Dialect,
     Invoice,
+    InvoiceLink,
     Merchant,
     Payer,
     PaymentObject,
+    SavedCard,
     StatusAnswer,
+    Stored,
     Terminal,
     Token,
     TokenRequest,
     Transaction,
 )
+from mock_epay.notes import Notes
 from mock_epay.settings import Settings
-from mock_epay.store import Store, UnknownMerchantError
+from mock_epay.store import Store, UnknownMerchantError, Work
 from mock_epay.wire import outgoing
 
 
@@ -46,10 +53,15 @@ class Bank:
                 "seed": self.settings.seed or fake.fresh_seed(),
                 "dialect": dialect,
                 "token_ttl_s": self.settings.token_ttl_s or spelling.token_ttl_s,
+                "three_ds": self.settings.three_ds,
             }
             await self.store.add_merchant(Merchant(**row | facts))
 
-    async def issue_token(self, request: TokenRequest) -> tuple[Token, Merchant]:
+    def notes(self) -> Notes:
+        """Return the notes of a new request, as strict as the settings want them."""
+        return Notes(lenient=self.settings.checks == "lenient")
+
+    async def issue_token(self, request: TokenRequest, notes: Notes) -> tuple[Token, Merchant]:
         """Give a merchant a token for one operation.
 
         Raises:
@@ -59,9 +71,19 @@ class Bank:
         """
         merchant = tokens.check_client(await self.store.merchant(request.client_id), request)
         async with self.store.work(merchant.client_id) as work:
-            return await tokens.issue(work, request), merchant
+            return await tokens.issue(work, request, notes), merchant
 
-    async def open_checkout(self, order: PaymentObject, access_token: str) -> str:
+    async def check_token(self, access_token: str) -> None:
+        """Refuse a token that cannot serve.
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            await tokens.usable(work, access_token)
+
+    async def open_checkout(self, order: PaymentObject, access_token: str, notes: Notes) -> str:
         """Open the pay page for an order, or the same page again while it is open; return its id.
 
         A page belongs to its token, so a reload neither resets its minutes nor gives back attempts.
@@ -72,7 +94,7 @@ class Bank:
 
         """
         async with self.store.work(await self._owner_of(access_token)) as work:
-            checkout = await checkouts.open_page(work, order, access_token, self.settings)
+            checkout = await checkouts.open_page(work, order, access_token, notes, self.settings)
         return checkout.id
 
     async def checkout(self, checkout_id: str) -> CheckoutView:
@@ -82,20 +104,196 @@ class Bank:
             NotFound: there is no such checkout.
 
         """
-        async with self.store.work(await self._world_of(checkout_id)) as work:
+        async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
             return await checkouts.view(work, checkout_id, self.settings)
 
-    async def pay(self, checkout_id: str, card: Card, payer: Payer) -> None:
-        """Try to pay. On a page that is not open any more nothing happens, so a second click does no harm.
+    async def pay(
+        self, checkout_id: str, card: Card, payer: Payer, *, saved_card: str = "", save: bool = False
+    ) -> None:
+        """Try to pay, with a card or a saved one. On a page that is not open any more nothing happens.
 
         The transaction, its postlink and its event are one unit of work.
 
         Raises:
             NotFound: there is no such checkout.
+            BadField: the saved card is not this account's.
 
         """
-        async with self.store.work(await self._world_of(checkout_id)) as work:
-            await checkouts.pay(work, checkout_id, card, payer, self.settings)
+        async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
+            await checkouts.pay(work, checkout_id, card, payer, self.settings, saved_card=saved_card, save=save)
+
+    async def pay_by_card(
+        self, access_token: str, order: PaymentObject, card: Card, notes: Notes
+    ) -> tuple[Transaction, Challenge | None]:
+        """Try to pay with a card that the shop's own form took. It spends the token, once it is decided.
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+            BadField: the order contradicts its token, or a number in it breaks a rule.
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            token = await tokens.usable(work, access_token)
+            decision = issuer.decide(card, work.merchant.three_ds)
+            return await payments.pay(work, order, token, decision, notes=notes, settings=self.settings)
+
+    async def pay_by_saved_card(
+        self, access_token: str, order: PaymentObject, card_id: str, notes: Notes
+    ) -> tuple[Transaction, Challenge | None]:
+        """Try to pay with a saved card; the cardholder is not asked if the payment recurs. It spends the token.
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+            BadField: there is no such card (1373); the order contradicts its token, or a number in it breaks a rule.
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            token = await tokens.usable(work, access_token)
+            card = await saved.usable(work, card_id)
+            policy = "none" if order.recurrent else work.merchant.three_ds
+            decision = issuer.decide_saved(card.mask, None, policy)
+            order = replace(order, account_id=order.account_id or card.account_id, name=order.name or card.holder)
+            return await payments.pay(
+                work, order, token, decision, notes=notes, settings=self.settings, card_id=card.id
+            )
+
+    async def confirm(self, access_token: str, md: str, pa_res: str, transaction_id: str) -> Transaction:
+        """Finish a payment with what the issuer has sent to the shop. It spends the token.
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+            BadField: no payment of this merchant waits for this MD (690).
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            token = await tokens.usable(work, access_token)
+            work.save(replace(token, spent=True))
+            return await payments.confirm(work, md, pa_res, self.settings, transaction_id=transaction_id)
+
+    async def confirm_in_browser(self, access_token: str, md: str, pa_res: str) -> Transaction:
+        """Finish a payment with what the issuer has sent through the cardholder's browser, once or again.
+
+        Raises:
+            InvalidToken: the token is unknown.
+            BadField: it is not the one that the payment was begun with (690).
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            return await payments.confirm(work, md, pa_res, self.settings, token=access_token)
+
+    async def transaction(self, transaction_id: str) -> tuple[Transaction, Merchant]:
+        """Return a transaction and whose it is.
+
+        Raises:
+            NotFound: there is no such transaction.
+
+        """
+        async with self.store.work(await self._world_of(Transaction, transaction_id)) as work:
+            transaction = await work.get(Transaction, transaction_id)
+            assert transaction is not None
+            return transaction, work.merchant
+
+    async def enter_challenge(self, challenge_id: str, pa_req: str, term_url: str) -> None:
+        """Note where the issuer is to send the cardholder back to.
+
+        Raises:
+            NotFound: there is no such challenge.
+            BadField: PaReq does not belong to it.
+
+        """
+        async with self.store.work(await self._world_of(Challenge, challenge_id)) as work:
+            await challenges.enter(work, challenge_id, pa_req, term_url)
+
+    async def challenge(self, challenge_id: str) -> ChallengeView:
+        """Return a challenge as it stands now.
+
+        Raises:
+            NotFound: there is no such challenge.
+
+        """
+        async with self.store.work(await self._world_of(Challenge, challenge_id)) as work:
+            return await challenges.view(work, challenge_id)
+
+    async def answer_challenge(self, challenge_id: str, code: str | None) -> ChallengeView:
+        """Take the cardholder's code, or None for their wish to stop; on a pay page the attempt then goes on.
+
+        Raises:
+            NotFound: there is no such challenge.
+
+        """
+        async with self.store.work(await self._world_of(Challenge, challenge_id)) as work:
+            seen = await challenges.answer(work, challenge_id, code)
+            if seen.challenge.checkout_id and not seen.open:
+                await checkouts.resume(work, seen.challenge, self.settings)
+            return seen
+
+    async def saved_cards(self, access_token: str, account_id: str) -> tuple[Sequence[SavedCard], Merchant]:
+        """Return the cards that an account has saved. Asking does not spend the token (assumed).
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+            Refusal: the account has none (1373).
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            await tokens.usable(work, access_token)
+            return await saved.listed(work, account_id), work.merchant
+
+    async def deactivate_card(self, access_token: str, card_id: str) -> None:
+        """Let a saved card pay no more. It spends the token.
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+            BadField: there is no such card (1373).
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            token = await tokens.usable(work, access_token)
+            await saved.deactivate(work, card_id)
+            work.save(replace(token, spent=True))
+
+    async def make_link(
+        self, access_token: str, order: PaymentObject, shop_id: str, seconds: int, notes: Notes
+    ) -> tuple[InvoiceLink, Merchant]:
+        """Let an order wait at an address for its customer, so many seconds. It spends the token.
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+            BadField: the shop is not this merchant's; the invoice number is taken or paid.
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            token = await tokens.usable(work, access_token)
+            link = await links.make(work, order, shop_id, seconds, notes)
+            work.save(replace(token, spent=True))
+            return link, work.merchant
+
+    async def open_link(self, link_id: str) -> str:
+        """Open the pay page of an invoice link; return its id.
+
+        Raises:
+            NotFound: there is no such link.
+            ExpiredLink: it lasts no more.
+
+        """
+        async with self.store.work(await self._world_of(InvoiceLink, link_id)) as work:
+            checkout = await links.open_page(work, link_id, self.settings)
+        return checkout.id
+
+    async def terminal(self, access_token: str, terminal_id: str) -> tuple[Terminal, Merchant]:
+        """Return what is known of a point of sale. Asking does not spend the token (assumed).
+
+        Raises:
+            InvalidToken: the token is unknown, spent or expired.
+            BadField: it is not this merchant's.
+
+        """
+        async with self.store.work(await self._owner_of(access_token)) as work:
+            await tokens.usable(work, access_token)
+            terminal = work.merchant.terminal(terminal_id)
+            if terminal is None:
+                raise BadField("id", terminal_id, f"a terminal of {work.merchant.client_id}", "observed: terminal info")
+            return terminal, work.merchant
 
     async def status(self, access_token: str, invoice_id: str) -> StatusAnswer:
         """Look up the latest attempt to pay an invoice. Asking does not spend the token (assumed).
@@ -114,7 +312,7 @@ class Bank:
             if work.merchant.terminal(terminal) is None:
                 return StatusAnswer(merchant=work.merchant, result=outgoing.FOREIGN)
             found = await work.find(Transaction, "invoice_id", invoice_id)
-            return StatusAnswer(merchant=work.merchant, transaction=found[-1] if found else None)
+            return self._found(work, found[-1] if found else None)
 
     async def status_by_id(self, access_token: str, transaction_id: str) -> StatusAnswer:
         """Look up one transaction. Asking does not spend the token (assumed).
@@ -127,10 +325,20 @@ class Bank:
             token = await tokens.usable(work, access_token)
             if token.request.terminal is None:
                 return StatusAnswer(merchant=work.merchant, result=outgoing.NO_TERMINAL)
-            transaction = await work.get(Transaction, transaction_id)
-            return StatusAnswer(merchant=work.merchant, transaction=transaction)
+            return self._found(work, await work.get(Transaction, transaction_id))
 
-    async def operate(self, access_token: str, operation: str, transaction_id: str, amount: Decimal | None) -> str:
+    def _found(self, work: Work, transaction: Transaction | None) -> StatusAnswer:
+        """Answer for a transaction; while a code is not final, the shop is told to ask again (assumed)."""
+        result = None
+        if transaction is not None and transaction.reason_code and transaction.decided_at is not None:
+            final = resources.table("reasons")[str(transaction.reason_code)]["final"]
+            since = (work.now - transaction.decided_at).total_seconds()
+            result = outgoing.RETRY if not final and since < self.settings.unsettled_s else None
+        return StatusAnswer(merchant=work.merchant, transaction=transaction, result=result)
+
+    async def operate(
+        self, access_token: str, operation: str, transaction_id: str, amount: Decimal | None, notes: Notes
+    ) -> str:
         """Charge, cancel or refund; return in one sentence what was done. It spends the token.
 
         Raises:
@@ -140,7 +348,7 @@ class Bank:
         """
         async with self.store.work(await self._owner_of(access_token)) as work:
             token = await tokens.usable(work, access_token)
-            done = await operations.OPERATIONS[operation](work, transaction_id, amount)
+            done = await operations.OPERATIONS[operation](work, transaction_id, amount, notes)
             work.save(replace(token, spent=True))
         return done
 
@@ -151,6 +359,14 @@ class Bank:
                 with suppress(UnknownMerchantError):
                     async with self.store.work(client_id) as work:
                         await checkouts.read(work, checkout.id, self.settings)
+
+    async def give_up_challenges(self) -> NoReturn:
+        """End each payment whose cardholder never came back from the issuer; goes on until it is cancelled."""
+        while True:
+            for client_id, challenge in await self.store.claim(Challenge, 100):
+                with suppress(UnknownMerchantError):
+                    async with self.store.work(client_id) as work:
+                        await payments.give_up(work, challenge.id, self.settings)
 
     async def _owner_of(self, access_token: str) -> str:
         client_id = await self.store.owner(Token, access_token)
@@ -163,11 +379,19 @@ class Bank:
             )
         return client_id
 
-    async def _world_of(self, checkout_id: str) -> str:
-        client_id = await self.store.owner(Checkout, checkout_id)
+    async def _world_of(self, kind: type[Stored], key: str) -> str:
+        client_id = await self.store.owner(kind, key)
         if client_id is None:
+            name, happened = _NAMES[kind]
             raise NotFound(
-                "there is no such pay page: it was not opened here, or before this sandbox was started",
-                field="checkout",
+                f"there is no such {name}: it was not {happened} here, or before this sandbox was started", field=name
             )
         return client_id
+
+
+_NAMES: Final[dict[type[Stored], tuple[str, str]]] = {
+    Checkout: ("pay page", "opened"),
+    Challenge: ("3-D Secure check", "begun"),
+    InvoiceLink: ("invoice link", "made"),
+    Transaction: ("payment", "begun"),
+}

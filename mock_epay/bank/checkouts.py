@@ -1,30 +1,30 @@
 """The life of a pay page: opened, paid or given up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from mock_epay import issuer
-from mock_epay.bank import tokens, transactions
+from mock_epay.bank import challenges, orders, saved, tokens, transactions
 from mock_epay.errors import BadField
 from mock_epay.model import (
     Card,
+    Challenge,
     Checkout,
     CheckoutState,
     Invoice,
     Merchant,
     Payer,
     PaymentObject,
+    SavedCard,
     Status,
     Token,
-    TokenRequest,
     Transaction,
 )
+from mock_epay.notes import Notes
 from mock_epay.settings import Settings
 from mock_epay.store import Work
-from mock_epay.wire import incoming
-
-OBJECT: Final = "documented: payment page, parameters of halyk.pay"
 
 # Reason codes that a page ends with.
 TIME_IS_UP: Final = 504
@@ -33,25 +33,36 @@ TOO_MANY_ATTEMPTS: Final = 505
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckoutView:
-    """A checkout as its page shows it: with its latest transaction and the shop."""
+    """A checkout as its page shows it: with its latest transaction, the shop, and the account's saved cards.
+
+    `challenge_id` is that of a question which the cardholder has to answer first.
+    """
 
     checkout: Checkout
     transaction: Transaction
     merchant: Merchant
     seconds_left: int
+    saved_cards: Sequence[SavedCard] = ()
+    challenge_id: str = ""
 
 
-async def open_page(work: Work, order: PaymentObject, access_token: str, settings: Settings) -> Checkout:
+async def open_page(
+    work: Work,
+    order: PaymentObject,
+    access_token: str,
+    notes: Notes,
+    settings: Settings,
+    *,
+    needs_post_link: bool = True,
+) -> Checkout:
     """Return the page that belongs to the token, opened now if it was not yet; once it is paid the token is spent."""
     opened = await work.find(Checkout, "token", access_token)
     if opened and opened[-1].state is not CheckoutState.APPROVED:
         return opened[-1]
     token = await tokens.usable(work, access_token)
-    _check_agreement(order, token.request)
-    order = incoming.with_links(order, token.request)
-    if not order.post_link:
-        raise BadField("postLink", None, "needed, in the payment object or in the token", OBJECT)
-    invoice = await _name_alt(work, order)
+    order = await orders.take(work, order, token.request, notes)
+    if needs_post_link and not order.post_link:
+        notes.broken(BadField("postLink", None, "needed, in the payment object or in the token", orders.OBJECT))
     transaction = await transactions.begin(work, order)
     checkout = Checkout(
         id=transactions.fakes(work, order.invoice_id, transaction.number).uuid("checkout"),
@@ -64,44 +75,66 @@ async def open_page(work: Work, order: PaymentObject, access_token: str, setting
         payer=transaction.payer,
         transaction_id=transaction.id,
     )
-    work.save(invoice, transaction, checkout)
-    work.record("checkout.opened", order.invoice_id, hints=[hint.why for hint in order.hints])
+    work.save(transaction, checkout)
+    work.record("checkout.opened", order.invoice_id, hints=[hint.rule for hint in order.hints])
     return checkout
 
 
 async def view(work: Work, checkout_id: str, settings: Settings) -> CheckoutView:
     """Return what the page shows now."""
     checkout, transaction = await read(work, checkout_id, settings)
+    waits = transaction.status is Status.THREE_DS
     left = (checkout.expires_at - work.now).total_seconds()
     return CheckoutView(
-        checkout=checkout, transaction=transaction, merchant=work.merchant, seconds_left=max(0, int(left))
+        checkout=checkout,
+        transaction=transaction,
+        merchant=work.merchant,
+        seconds_left=max(0, int(left)),
+        saved_cards=await saved.of_account(work, checkout.order.account_id),
+        challenge_id=(await work.find(Challenge, "transaction_id", transaction.id))[-1].id if waits else "",
     )
 
 
-async def pay(work: Work, checkout_id: str, card: Card, payer: Payer, settings: Settings) -> None:
-    """Make one attempt, if the page is open."""
+async def pay(
+    work: Work, checkout_id: str, card: Card, payer: Payer, settings: Settings, *, saved_card: str, save: bool
+) -> None:
+    """Make one attempt, with the card or the saved one, if the page is open and none is under way."""
     checkout, transaction = await read(work, checkout_id, settings)
-    if checkout.state is not CheckoutState.OPEN:
+    if checkout.state is not CheckoutState.OPEN or transaction.status is Status.THREE_DS:
         return
     invoice = await work.get(Invoice, checkout.order.invoice_id)
     assert invoice is not None
     if invoice.paid_by:
         await _close(work, checkout, transaction, tokens.ALREADY_DONE, settings)
         return
+    # The customer has the last word on whether the card is saved; one that is, needs no saving.
+    order = replace(checkout.order, card_save=save and not saved_card and bool(checkout.order.account_id))
     if transaction.status is not Status.NEW:
-        transaction = await transactions.begin(work, checkout.order)
-    decided = transactions.decide(work, transaction, issuer.decide(card), payer)
-    left = checkout.attempts_left - 1
-    checkout = replace(checkout, transaction_id=decided.id, reason_code=decided.reason_code, attempts_left=left)
-    if decided.approved or settings.notify_each_failure or left == 0:
-        transactions.notify(work, decided, checkout.secret_hash, check=settings.self_check)
-    if decided.approved:
-        work.save(replace(invoice, paid_by=decided.id))
-        await _end(work, replace(checkout, state=CheckoutState.APPROVED))
-    elif left == 0:
-        await _end(work, replace(checkout, state=CheckoutState.CLOSED, reason_code=TOO_MANY_ATTEMPTS))
-    else:
+        transaction = await transactions.begin(work, order)
+    decision, card_id = await _decide(work, order, card, saved_card)
+    transaction = replace(transaction, order=order, card_id=card_id)
+    transaction = transactions.tried(work, transaction, decision, payer)
+    checkout = replace(checkout, transaction_id=transaction.id, payer=payer, attempts_left=checkout.attempts_left - 1)
+    if decision.three_ds == "challenge":
+        token = await work.get(Token, checkout.token)
+        assert token is not None
+        challenges.begin(
+            work, transaction, decision, token=token, expires_at=checkout.expires_at, checkout_id=checkout.id
+        )
         work.save(checkout)
+        return
+    secure = decision.three_ds == "frictionless"
+    decided = await transactions.settle(work, transaction, decision.reason_code, secure=secure)
+    await _decided(work, checkout, decided, settings)
+
+
+async def resume(work: Work, challenge: Challenge, settings: Settings) -> None:
+    """Go on with an attempt once its challenge is answered."""
+    checkout, transaction = await read(work, challenge.checkout_id, settings)
+    if transaction.id != challenge.transaction_id or transaction.status is not Status.THREE_DS:
+        return
+    decided = await challenges.finish(work, challenge, transaction, challenges.result(challenge))
+    await _decided(work, checkout, decided, settings)
 
 
 async def read(work: Work, checkout_id: str, settings: Settings) -> tuple[Checkout, Transaction]:
@@ -115,12 +148,38 @@ async def read(work: Work, checkout_id: str, settings: Settings) -> tuple[Checko
     return checkout, transaction
 
 
+async def _decide(work: Work, order: PaymentObject, card: Card, saved_card: str) -> tuple[issuer.Decision, str]:
+    """Ask the issuer; return its decision and the id of the saved card, if it was one."""
+    policy = work.merchant.three_ds
+    if not saved_card:
+        return issuer.decide(card, policy), ""
+    known = await saved.usable(work, saved_card)
+    if known.account_id != order.account_id:
+        raise BadField("card_id", saved_card, "a saved card of this account", saved.SOURCE, code=saved.NO_SAVED_CARDS)
+    return issuer.decide_saved(known.mask, card.cvc, policy), known.id
+
+
+async def _decided(work: Work, checkout: Checkout, decided: Transaction, settings: Settings) -> None:
+    """Tell the shop, and end the page if it is paid or the last attempt is used up."""
+    checkout = replace(checkout, reason_code=decided.reason_code)
+    over = checkout.attempts_left == 0
+    if decided.approved or settings.notify_each_failure or over:
+        transactions.notify(work, decided, checkout.secret_hash, check=settings.self_check)
+    if decided.approved:
+        await _end(work, replace(checkout, state=CheckoutState.APPROVED))
+    elif over:
+        await _end(work, replace(checkout, state=CheckoutState.CLOSED, reason_code=TOO_MANY_ATTEMPTS))
+    else:
+        work.save(checkout)
+
+
 async def _close(
     work: Work, checkout: Checkout, transaction: Transaction, reason_code: int, settings: Settings
 ) -> tuple[Checkout, Transaction]:
     """End a page without a payment. The shop hears of it, unless it has heard of the last attempt already."""
-    heard = transaction.status is not Status.NEW and settings.notify_each_failure
-    if transaction.status is Status.NEW:
+    undecided = transaction.status in {Status.NEW, Status.THREE_DS}
+    heard = not undecided and settings.notify_each_failure
+    if undecided:
         transaction = transactions.end(work, transaction, Status.FAILED, reason_code=reason_code)
     if not heard:
         transactions.notify(work, transaction, checkout.secret_hash, check=settings.self_check)
@@ -134,29 +193,3 @@ async def _end(work: Work, checkout: Checkout) -> None:
     token = await work.get(Token, checkout.token)
     assert token is not None
     work.save(checkout, replace(token, spent=True))
-
-
-async def _name_alt(work: Work, order: PaymentObject) -> Invoice:
-    """Return the order's invoice with its second number, which no other order may have."""
-    invoice = await work.get(Invoice, order.invoice_id)
-    assert invoice is not None
-    tokens.check_unpaid(invoice, "invoiceId", OBJECT)
-    if order.invoice_id_alt:
-        others = await work.find(Invoice, "number_alt", order.invoice_id_alt)
-        if any(other.number != invoice.number for other in others):
-            rule = f"unique for each order, and order {others[0].number} has it"
-            raise BadField("invoiceIdAlt", order.invoice_id_alt, rule, OBJECT)
-    return replace(invoice, number_alt=order.invoice_id_alt)
-
-
-def _check_agreement(order: PaymentObject, request: TokenRequest) -> None:
-    """Refuse an order that is not the one its token was asked for."""
-    for field, ours, theirs in (
-        ("invoiceId", order.invoice_id, request.invoice_id),
-        ("amount", order.amount, request.amount),
-        ("currency", order.currency, request.currency),
-        ("terminal", order.terminal, request.terminal),
-    ):
-        if ours != theirs:
-            rule = "to be in the token as well" if theirs is None else f"equal to the token's, which is {theirs}"
-            raise BadField(field, str(ours), rule, OBJECT)

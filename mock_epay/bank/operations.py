@@ -5,8 +5,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from mock_epay.bank.tokens import ALREADY_DONE
 from mock_epay.errors import BadField
-from mock_epay.model import Status, Transaction, check_move
+from mock_epay.model import Status, Transaction
+from mock_epay.notes import Notes
 from mock_epay.store import Work
 
 SOURCE: Final = "documented: operations charge, cancel, refund"
@@ -19,10 +21,10 @@ REFUND_LIMIT: Final = 3141
 _LEAST_REFUND: Final = Decimal(10)  # KZT
 
 
-async def charge(work: Work, transaction_id: str, amount: Decimal | None) -> str:
+async def charge(work: Work, transaction_id: str, amount: Decimal | None, _: Notes) -> str:
     """Take money that is held, all or a part of it; the rest of the hold is let go."""
     transaction = await _find(work, transaction_id)
-    check_move(transaction.status, Status.CHARGE)
+    _check_state(transaction, Status.AUTH, "charged")
     held = transaction.order.amount
     taken = held if amount is None else amount
     if taken > held:
@@ -31,10 +33,10 @@ async def charge(work: Work, transaction_id: str, amount: Decimal | None) -> str
     return f"charged {taken} {transaction.order.currency}"
 
 
-async def cancel(work: Work, transaction_id: str, amount: Decimal | None) -> str:
+async def cancel(work: Work, transaction_id: str, amount: Decimal | None, _: Notes) -> str:
     """Let go of money that is held; all of it, for that is all the bank offers."""
     transaction = await _find(work, transaction_id)
-    check_move(transaction.status, Status.CANCEL)
+    _check_state(transaction, Status.AUTH, "cancelled")
     held = transaction.order.amount
     if amount not in {None, held}:
         raise BadField("amount", str(amount), f"absent, or all that is held, {held}", SOURCE)
@@ -42,23 +44,23 @@ async def cancel(work: Work, transaction_id: str, amount: Decimal | None) -> str
     return f"cancelled, {held} {transaction.order.currency} let go"
 
 
-async def refund(work: Work, transaction_id: str, amount: Decimal | None) -> str:
+async def refund(work: Work, transaction_id: str, amount: Decimal | None, notes: Notes) -> str:
     """Give money back, all or a part of it; the status becomes REFUND with the last of it (assumed)."""
     transaction = await _find(work, transaction_id)
-    check_move(transaction.status, Status.REFUND)
+    _check_state(transaction, Status.CHARGE, "refunded")
     left = transaction.payout
     back = left if amount is None else amount
     if back > left:
         raise BadField("amount", str(back), f"at most what is left, {left}", SOURCE, code=REFUND_LIMIT)
     if transaction.order.currency == "KZT" and back < _LEAST_REFUND:
-        raise BadField("amount", str(back), f"at least {_LEAST_REFUND} KZT", SOURCE, code=REFUND_LIMIT)
+        notes.broken(BadField("amount", str(back), f"at least {_LEAST_REFUND} KZT", SOURCE, code=REFUND_LIMIT))
     status = Status.REFUND if back == left else Status.CHARGE
     returned = transaction.returned + back
     _keep(work, replace(transaction, status=status, returned=returned), "transaction.refunded", back)
     return f"refunded {back} {transaction.order.currency}"
 
 
-OPERATIONS: Final[dict[str, Callable[[Work, str, Decimal | None], Awaitable[str]]]] = {
+OPERATIONS: Final[dict[str, Callable[[Work, str, Decimal | None, Notes], Awaitable[str]]]] = {
     "charge": charge,
     "cancel": cancel,
     "refund": refund,
@@ -72,6 +74,13 @@ async def _find(work: Work, transaction_id: str) -> Transaction:
         rule = "the id of a transaction of this merchant, from postlink or check-status"
         raise BadField("id", transaction_id, rule, SOURCE, code=UNKNOWN_TRANSACTION)
     return transaction
+
+
+def _check_state(transaction: Transaction, needed: Status, done: str) -> None:
+    """Refuse an operation that does not belong to this state: 477, "operation already done" (assumed)."""
+    if transaction.status is not needed:
+        rule = f"only what is {needed} can be {done}"
+        raise BadField("status", transaction.status, rule, SOURCE, code=ALREADY_DONE)
 
 
 def _keep(work: Work, transaction: Transaction, happened: str, amount: Decimal) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from mock_epay import fake
 from mock_epay.errors import BadField, InvalidClient, InvalidToken, SpentToken
 from mock_epay.model import Invoice, Merchant, Token, TokenRequest
+from mock_epay.notes import Notes
 from mock_epay.store import Work
 
 REQUEST: Final = "documented: payment page, request for a token"
@@ -25,27 +26,35 @@ def check_client(merchant: Merchant | None, request: TokenRequest) -> Merchant:
         raise InvalidClient("client_id", request.client_id, rule, REQUEST)
     if not hmac.compare_digest(merchant.client_secret.encode(), request.client_secret.encode("utf-8", "replace")):
         raise InvalidClient("client_secret", "…", f"not the ClientSecret of {merchant.client_id}", REQUEST)
+    if request.password is not None:
+        _check_user(merchant, request)
     if request.invoice_id and merchant.terminal(request.terminal or "") is None:
         raise BadField("terminal", request.terminal, f"no terminal of {merchant.client_id}", REQUEST)
     return merchant
 
 
-async def issue(work: Work, request: TokenRequest) -> Token:
+async def issue(work: Work, request: TokenRequest, notes: Notes) -> Token:
     """Make a token; one that pays also books its invoice number."""
     value = fake.chance_token()
     if request.invoice_id:
-        invoice = await _book(work, request.invoice_id)
+        invoice = await book(work, request.invoice_id, "invoiceID", notes)
         path = (work.merchant.seed, work.merchant.client_id, invoice.number, "token", str(invoice.tokens))
         value = fake.Fake(*path).token()
+    token = grant(work, value, replace(request, hints=tuple(notes.hints)), work.merchant.token_ttl_s)
+    hints = [hint.rule for hint in notes.hints]
+    work.record("token.issued", request.invoice_id or "", amount=request.amount, hints=hints)
+    return token
+
+
+def grant(work: Work, value: str, request: TokenRequest, seconds: float) -> Token:
+    """Keep a new token, without its secrets, for so many seconds."""
     token = Token(
         value=value,
-        request=request,
+        request=replace(request, client_secret="", password=None),
         issued_at=work.now,
-        expires_at=work.now + timedelta(seconds=work.merchant.token_ttl_s),
+        expires_at=work.now + timedelta(seconds=seconds),
     )
     work.save(token)
-    hints = [hint.why for hint in request.hints]
-    work.record("token.issued", request.invoice_id or "", amount=request.amount, hints=hints)
     return token
 
 
@@ -60,12 +69,7 @@ async def usable(work: Work, access_token: str) -> Token:
     token = await work.get(Token, access_token)
     assert token is not None
     if token.spent:
-        raise SpentToken(
-            "the token is spent: it has served its one operation; ask for another",
-            field="access_token",
-            rule="a fresh token for each operation",
-            source=REQUEST,
-        )
+        raise spent()
     if work.now >= token.expires_at:
         raise InvalidToken(
             f"the token expired at {token.expires_at:%Y-%m-%d %H:%M:%S} UTC; ask for another",
@@ -76,6 +80,16 @@ async def usable(work: Work, access_token: str) -> Token:
     return token
 
 
+def spent() -> SpentToken:
+    """Make the refusal of a token that has served."""
+    return SpentToken(
+        "the token is spent: it has served its one operation; ask for another",
+        field="access_token",
+        rule="a fresh token for each operation",
+        source=REQUEST,
+    )
+
+
 def check_unpaid(invoice: Invoice, field: str, source: str) -> None:
     """Refuse to take money twice for one order (assumed: the bank publishes no code for it)."""
     if invoice.paid_by:
@@ -83,19 +97,29 @@ def check_unpaid(invoice: Invoice, field: str, source: str) -> None:
         raise BadField(field, invoice.number, rule, source, code=ALREADY_DONE)
 
 
-async def _book(work: Work, number: str) -> Invoice:
-    """Note that an order has this number, and that one more token was asked for it."""
-    invoice = await work.get(Invoice, number) or await _first_mention(work, number)
-    check_unpaid(invoice, "invoiceID", REQUEST)
+async def book(work: Work, number: str, field: str, notes: Notes) -> Invoice:
+    """Note that an order has this number, and that it was asked for once more."""
+    invoice = await work.get(Invoice, number) or await _first_mention(work, number, field, notes)
+    check_unpaid(invoice, field, REQUEST)
     invoice = replace(invoice, tokens=invoice.tokens + 1)
     work.save(invoice)
     return invoice
 
 
-async def _first_mention(work: Work, number: str) -> Invoice:
+async def _first_mention(work: Work, number: str, field: str, notes: Notes) -> Invoice:
     tail = number[-_TAIL:]
     others = await work.find(Invoice, "tail", tail)
     if others:
         rule = f"the last 6 digits must be unique, and {others[0].number} of this merchant ends in the same ones"
-        raise BadField("invoiceID", number, rule, REQUEST)
+        notes.broken(BadField(field, number, rule, REQUEST))
     return Invoice(number=number, tail=tail)
+
+
+def _check_user(merchant: Merchant, request: TokenRequest) -> None:
+    """Refuse a cabinet's user who is not the merchant's."""
+    assert request.password is not None
+    if request.username != merchant.email:
+        rule = f"the e-mail address of {merchant.client_id} in the cabinet"
+        raise InvalidClient("username", request.username, rule, REQUEST)
+    if not hmac.compare_digest(merchant.password.encode(), request.password.encode("utf-8", "replace")):
+        raise InvalidClient("password", "…", f"not the cabinet's password of {merchant.email}", REQUEST)

@@ -4,10 +4,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
+from mock_epay.bank import saved
+from mock_epay.bank.tokens import ALREADY_DONE
 from mock_epay.dialects import SPELLINGS
 from mock_epay.fake import Fake
-from mock_epay.issuer import Decision
-from mock_epay.model import Delivery, Payer, PaymentObject, Status, Transaction, check_move
+from mock_epay.issuer import APPROVED, Decision
+from mock_epay.model import Delivery, Invoice, Payer, PaymentObject, Status, Transaction, check_move
 from mock_epay.store import Work
 from mock_epay.wire import contracts, outgoing
 
@@ -16,6 +18,7 @@ _HAPPENED: Final = {
     Status.CHARGE: "transaction.charged",
     Status.REJECT: "transaction.declined",
     Status.FAILED: "transaction.failed",
+    Status.VERIFIED: "transaction.verified",
 }
 
 
@@ -33,32 +36,54 @@ async def begin(work: Work, order: PaymentObject) -> Transaction:
     )
 
 
-def decide(work: Work, transaction: Transaction, decision: Decision, payer: Payer) -> Transaction:
-    """Write the issuer's decision into the record and keep it."""
+def tried(work: Work, transaction: Transaction, decision: Decision, payer: Payer) -> Transaction:
+    """Write down which card was tried, by whom, and what its issuer says."""
+    invented = fakes(work, transaction.invoice_id, transaction.number)
+    payer = payer if payer.name else replace(payer, name=invented.holder())
+    return replace(transaction, decided_by=decision.why, card=decision.mask, payer=payer)
+
+
+def ask(work: Work, transaction: Transaction) -> Transaction:
+    """Let a transaction wait for the cardholder's answer to the issuer, and keep it."""
+    check_move(transaction.status, Status.THREE_DS)
+    waiting = replace(transaction, status=Status.THREE_DS)
+    work.save(waiting)
+    work.record("transaction.challenged", waiting.invoice_id, transaction=waiting.id)
+    return waiting
+
+
+async def settle(
+    work: Work, transaction: Transaction, reason_code: int, *, secure: bool, failed: Status = Status.REJECT
+) -> Transaction:
+    """End an attempt: approved with reason code 0, which pays the invoice, or else declined or `failed`."""
+    invoice = await work.get(Invoice, transaction.invoice_id)
+    assert invoice is not None
+    if reason_code == APPROVED and invoice.paid_by:
+        reason_code = ALREADY_DONE
+    if reason_code != APPROVED:
+        return end(work, transaction, failed, reason_code=reason_code, secure=secure)
+    work.save(replace(invoice, paid_by=transaction.id))
     order = transaction.order
     invented = fakes(work, transaction.invoice_id, transaction.number)
-    facts: dict[str, Any] = {
-        "reason_code": decision.reason_code,
-        "decided_by": decision.why,
-        "card": decision.mask,
-        "secure": decision.secure,
-        "payer": payer if payer.name else replace(payer, name=invented.holder()),
-    }
-    if not decision.approved:
-        return end(work, transaction, Status.REJECT, **facts)
-    terminal = work.merchant.terminal(order.terminal)
-    held = terminal is not None and terminal.two_stage
-    return end(
-        work,
+    status = _approved(work, order)
+    approved = replace(
         transaction,
-        Status.AUTH if held else Status.CHARGE,
-        **facts,
-        taken=Decimal(0) if held else order.amount,
+        secure=secure,
+        taken=order.amount if status is Status.CHARGE else Decimal(0),
         reference=invented.digits("reference", 12),
         int_reference=invented.word("int_reference"),
         approval_code=invented.digits("approval_code", 6),
-        card_id=invented.uuid("card"),
+        card_id=transaction.card_id or invented.uuid("card"),
     )
+    return end(work, await saved.keep(work, approved), status)
+
+
+def _approved(work: Work, order: PaymentObject) -> Status:
+    """Return where an approved payment of this order stands: checked, held or taken."""
+    if order.verification:
+        return Status.VERIFIED
+    terminal = work.merchant.terminal(order.terminal)
+    return Status.AUTH if terminal is not None and terminal.two_stage else Status.CHARGE
 
 
 def end(work: Work, transaction: Transaction, status: Status, **facts: Any) -> Transaction:
@@ -73,16 +98,19 @@ def end(work: Work, transaction: Transaction, status: Status, **facts: Any) -> T
 
 
 def notify(work: Work, transaction: Transaction, secret_hash: str, *, check: bool) -> None:
-    """Queue the postlink of a transaction, in the unit of work that decided it."""
+    """Queue the postlink of a transaction, in the unit of work that decided it; without an address there is none."""
     order = transaction.order
     approved = transaction.approved
+    url = order.post_link if approved else order.failure_post_link or order.post_link
+    if not url:
+        return
     spelling = SPELLINGS[work.merchant.dialect]
     schema = ("postlink-success" if approved else "postlink-failure") + spelling.schema_suffix
     delivery = Delivery(
         id=fakes(work, order.invoice_id, transaction.number).uuid("delivery"),
         invoice_id=order.invoice_id,
         transaction_id=transaction.id,
-        url=order.post_link if approved else order.failure_post_link or order.post_link,
+        url=url,
         body=contracts.encode(schema, outgoing.postlink(transaction, secret_hash, spelling), check=check),
         queued_at=work.now,
         due_at=work.now,

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from mock_epay.clock import Clock
-from mock_epay.model import Checkout, Delivery, Event, Merchant, Stored
+from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant, Stored
 
 E = TypeVar("E", bound=Stored)
-Due = TypeVar("Due", Checkout, Delivery)
+Due = TypeVar("Due", Checkout, Delivery, Challenge)
 
 
 class UnknownMerchantError(LookupError):

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
-from mock_epay.model import SHAPES, Checkout, Delivery, Event, Merchant, Stored
+from mock_epay.model import SHAPES, Challenge, Checkout, Delivery, Event, Merchant, Stored
 from mock_epay.store import Due, E, UnknownMerchantError
 
 _NAMES: Final = {kind: attrgetter(shape.key) for kind, shape in SHAPES.items()}
@@ -229,7 +229,7 @@ class _Agenda:
 
 
 def _due_at(thing: Stored | None) -> datetime | None:
-    return cast("Checkout | Delivery", thing).due_at if thing else None
+    return cast("Checkout | Delivery | Challenge", thing).due_at if thing else None
 
 
 def _real_now() -> float:

@@ -15,8 +15,9 @@ from starlette.routing import BaseRoute, Route
 from mock_epay import resources
 from mock_epay.bank import Bank
 from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
+from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
-from mock_epay.web import api, demo, guard, oauth, payform
+from mock_epay.web import acs, api, demo, guard, oauth, payform
 
 _log: Final = logging.getLogger("mock_epay")
 
@@ -32,6 +33,7 @@ def create_app(bank: Bank) -> Starlette:
         works = [
             asyncio.create_task(Courier(bank.store, bank.settings).run(), name="the delivery of postlinks"),
             asyncio.create_task(bank.close_late_pages(), name="the closing of late pages"),
+            asyncio.create_task(bank.give_up_challenges(), name="the end of unanswered 3-D Secure"),
         ]
         for work in works:
             work.add_done_callback(_report)
@@ -52,6 +54,7 @@ def _routes(bank: Bank) -> list[BaseRoute]:
         *oauth.routes(bank),
         *api.routes(bank),
         *payform.routes(bank),
+        *acs.routes(bank),
         Route("/schemas/{name}.json", _schema),
         *demo.demo_shop(**_demo_credentials()),
         Route("/", _welcome),
@@ -87,9 +90,10 @@ async def _schema(request: Request) -> Response:
     return Response(resources.schema_text(name), headers=guard.ANY_ORIGIN, media_type="application/schema+json")
 
 
-def _refused(_: Request, refusal: Exception) -> Response:
+def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
-    headers = {"WWW-Authenticate": "Bearer"} if isinstance(refusal, InvalidToken) else None
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(refusal, InvalidToken) else {}
+    headers |= guard.hint_headers(getattr(request.state, "notes", Notes()))
     return oauth.refused(refusal, check=False, headers=headers)
 
 
@@ -109,6 +113,6 @@ def _lost(request: Request, lost: Exception) -> Response:
 def _failed(request: Request, _: Exception) -> Response:
     """Answer for a fault of our own, with a page where a page was asked for."""
     fault = Fault("the sandbox has failed; its log says where. Please report it.")
-    if request.url.path.startswith("/payform"):
+    if request.url.path.startswith(("/payform", "/acs")):
         return payform.refused_page(request, fault)
     return oauth.refused(fault, check=False)

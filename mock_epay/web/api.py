@@ -1,58 +1,189 @@
 """The services that a shop's server calls with a token."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from mock_epay import cryptogram, issuer
 from mock_epay.bank import Bank
 from mock_epay.bank.operations import OPERATIONS
 from mock_epay.dialects import SPELLINGS
-from mock_epay.errors import InvalidToken
-from mock_epay.model import StatusAnswer
+from mock_epay.errors import BadField, Declined, InvalidToken
+from mock_epay.model import Card, Challenge, Status, StatusAnswer, Transaction
+from mock_epay.notes import Notes
 from mock_epay.web import forms, guard
 from mock_epay.wire import contracts, incoming, outgoing
+
+OWN_FORM: Final = "documented: own card form"
+
+Service = Callable[[Request], Awaitable[Response]]
 
 
 def routes(bank: Bank) -> list[BaseRoute]:
     """Return the services, each with and without `/api` in front: hosts of two generations differ in that."""
-    check = bank.settings.self_check
+    services = Services(bank)
+    rows: list[tuple[str, Service, str]] = [
+        ("/check-status/payment/transaction/{invoice_id}", services.status, "GET"),
+        ("/check-status/payment/transactionId/{id}", services.status_by_id, "GET"),
+        *((f"/operation/{{id}}/{operation}", services.operate, "POST") for operation in OPERATIONS),
+        ("/public.rsa", services.public_key, "GET"),
+        ("/payment/cryptopay", services.pay_by_card, "POST"),
+        ("/payment/confirm", services.confirm, "POST"),
+        ("/payments/cards/confirmPayment", services.confirm_in_browser, "POST"),
+        ("/payments/cards/auth", services.pay_by_saved_card, "POST"),
+        ("/cards/{account_id}", services.saved_cards, "GET"),
+        ("/card/deactivate/{card_id}", services.deactivate_card, "POST"),
+        ("/invoice", services.make_link, "POST"),
+        ("/terminals/{id}", services.terminal, "GET"),
+    ]
+    return [
+        Route(prefix + path, endpoint, methods=[method]) for prefix in ("", "/api") for path, endpoint, method in rows
+    ]
 
-    def answered(schema: str, body: dict[str, object]) -> Response:
-        encoded = contracts.encode(schema, body, check=check)
-        return Response(encoded, headers=guard.NO_STORE, media_type="application/json")
 
-    def told(answer: StatusAnswer) -> Response:
-        suffix = SPELLINGS[answer.merchant.dialect].schema_suffix
-        return answered(f"status-response{suffix}", outgoing.status_response(answer))
+class Services:
+    """The services of one bank. Each looks at the token before anything else of the request."""
 
-    async def status(request: Request) -> Response:
-        answer = await bank.status(bearer(request), request.path_params["invoice_id"])
-        return told(answer)
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+        self._settings = bank.settings
 
-    async def status_by_id(request: Request) -> Response:
-        answer = await bank.status_by_id(bearer(request), request.path_params["id"])
-        return told(answer)
+    async def status(self, request: Request) -> Response:
+        """Tell how the latest attempt to pay an invoice stands."""
+        return self._told(await self._bank.status(bearer(request), request.path_params["invoice_id"]))
 
-    async def operate(request: Request) -> Response:
-        token = bearer(request)
+    async def status_by_id(self, request: Request) -> Response:
+        """Tell how one transaction stands."""
+        return self._told(await self._bank.status_by_id(bearer(request), request.path_params["id"]))
+
+    async def operate(self, request: Request) -> Response:
+        """Charge, cancel or refund."""
+        token, notes = await self._begin(request)
         operation = request.url.path.rpartition("/")[2]
-        body = await guard.read_body(request.scope, request.receive, bank.settings.max_body_kb * 1024)
+        body = await self._body(request)
         # Clients announce JSON and send nothing; an empty body is empty whatever its type.
         fields = forms.read_fields(request.headers.get("content-type", ""), body) if body.strip() else {}
         amount = incoming.operation_amount(request.query_params, fields)
-        done = await bank.operate(token, operation, request.path_params["id"], amount)
-        return answered("operation-response", outgoing.operation_response(done))
+        done = await self._bank.operate(token, operation, request.path_params["id"], amount, notes)
+        return self._answered("operation-response", outgoing.operation_response(done), notes)
 
-    services = [
-        ("/check-status/payment/transaction/{invoice_id}", status, ["GET"]),
-        ("/check-status/payment/transactionId/{id}", status_by_id, ["GET"]),
-        *((f"/operation/{{id}}/{operation}", operate, ["POST"]) for operation in OPERATIONS),
-    ]
-    return [
-        Route(prefix + path, endpoint, methods=methods)
-        for prefix in ("", "/api")
-        for path, endpoint, methods in services
-    ]
+    async def public_key(self, _: Request) -> Response:
+        """Give the key that the card of a shop's own form is encrypted with."""
+        headers = guard.ANY_ORIGIN | {"Cache-Control": "no-cache"}
+        return Response(cryptogram.public_key(), headers=headers, media_type="text/plain")
+
+    async def pay_by_card(self, request: Request) -> Response:
+        """Pay with a card that the shop's own form took."""
+        token, notes = await self._begin(request)
+        body = await self._body(request)
+        asked = incoming.card_payment("card-payment-request", body, cryptogram.FIELD_SPELLINGS, notes)
+        card = self._opened(asked, notes)
+        paid = await self._bank.pay_by_card(token, asked.order, card, notes)
+        return self._paid(request, *paid, notes)
+
+    async def pay_by_saved_card(self, request: Request) -> Response:
+        """Pay with a card that a customer has saved."""
+        token, notes = await self._begin(request)
+        asked = incoming.card_payment("saved-card-payment-request", await self._body(request), ("cryptogram",), notes)
+        paid = await self._bank.pay_by_saved_card(token, asked.order, asked.saved_card, notes)
+        return self._paid(request, *paid, notes)
+
+    async def confirm(self, request: Request) -> Response:
+        """Finish a payment with what the issuer has sent to an address of the shop's."""
+        token, notes = await self._begin(request)
+        md, pa_res, transaction_id = incoming.confirmation(
+            "confirm-request", incoming.json_object(await self._body(request))
+        )
+        transaction = await self._bank.confirm(token, md, pa_res, transaction_id)
+        return self._paid(request, transaction, None, notes)
+
+    async def confirm_in_browser(self, request: Request) -> Response:
+        """Finish a payment with what the issuer sends through the cardholder's browser, and lead that on."""
+        access = request.query_params.get("Access", "").strip()
+        if not access:
+            raise InvalidToken("the token is missing: it stands in the address, as Access", field="Access")
+        body = await self._body(request)
+        fields = forms.read_fields(request.headers.get("content-type", ""), body)
+        md, pa_res, _ = incoming.confirmation("confirm-form", fields)
+        transaction = await self._bank.confirm_in_browser(access, md, pa_res)
+        return RedirectResponse(_way_back(transaction), 303, headers=guard.NO_STORE)
+
+    async def saved_cards(self, request: Request) -> Response:
+        """List the cards that an account has saved."""
+        cards, merchant = await self._bank.saved_cards(bearer(request), request.path_params["account_id"])
+        return self._answered("saved-cards", outgoing.saved_cards(cards, merchant))
+
+    async def deactivate_card(self, request: Request) -> Response:
+        """Let a saved card pay no more."""
+        await self._bank.deactivate_card(bearer(request), request.path_params["card_id"])
+        return self._answered("operation-response", outgoing.operation_response("the card pays no more"))
+
+    async def make_link(self, request: Request) -> Response:
+        """Let an order wait at an address."""
+        token, notes = await self._begin(request)
+        order, shop_id, seconds = incoming.invoice_link(await self._body(request), notes)
+        link, merchant = await self._bank.make_link(token, order, shop_id, seconds, notes)
+        body = outgoing.invoice_link(link, guard.base_url(request), SPELLINGS[merchant.dialect])
+        return self._answered("invoice-link-response", body, notes)
+
+    async def terminal(self, request: Request) -> Response:
+        """Tell what is known of a point of sale."""
+        found = await self._bank.terminal(bearer(request), request.path_params["id"])
+        return self._answered("terminal-response", outgoing.terminal(*found))
+
+    async def _begin(self, request: Request) -> tuple[str, Notes]:
+        """Look at the token first, whatever else is wrong; give the request its notes, for refusals too."""
+        request.state.notes = self._bank.notes()
+        token = bearer(request)
+        await self._bank.check_token(token)
+        return token, request.state.notes
+
+    async def _body(self, request: Request) -> bytes:
+        return await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)
+
+    def _opened(self, asked: incoming.CardPayment, notes: Notes) -> Card:
+        """Decrypt the card; what was encrypted for the bank itself stands for the card that the settings name."""
+        try:
+            opened = cryptogram.decrypt(asked.cryptogram)
+        except cryptogram.ForeignKeyError:
+            known = issuer.test_cards().get(self._settings.foreign_key_card)
+            if known is None:
+                raise
+            notes.remark("cryptogram-key", "cryptogram")
+            return Card(pan=known.pan, expiry=known.pairs[0].expiry, cvc=known.pairs[0].cvc)
+        if asked.order.terminal not in {"", opened.terminal_id}:
+            rule = f"the same inside the cryptogram, where it is {opened.terminal_id}"
+            notes.broken(BadField("terminalId", asked.order.terminal, rule, OWN_FORM))
+        return opened.card
+
+    def _paid(self, request: Request, transaction: Transaction, challenge: Challenge | None, notes: Notes) -> Response:
+        """Answer for a payment.
+
+        Raises:
+            Declined: it was.
+
+        """
+        if transaction.reason_code:
+            message = outgoing.reason(transaction.reason_code, transaction.order.reads)
+            raise Declined(message, code=transaction.reason_code)
+        body = outgoing.card_payment(transaction, challenge, base_url=guard.base_url(request))
+        return self._answered("card-payment-response", body, notes)
+
+    def _told(self, answer: StatusAnswer) -> Response:
+        notes = Notes()
+        if answer.transaction and answer.transaction.status is Status.AUTH:
+            notes.remark("money-held", "statusName", answer.transaction.status.value)
+        suffix = SPELLINGS[answer.merchant.dialect].schema_suffix
+        return self._answered(f"status-response{suffix}", outgoing.status_response(answer), notes)
+
+    def _answered(self, schema: str, body: Any, notes: Notes | None = None) -> Response:
+        encoded = contracts.encode(schema, body, check=self._settings.self_check)
+        headers = guard.NO_STORE | (guard.hint_headers(notes) if notes else {})
+        return Response(encoded, headers=headers, media_type="application/json")
 
 
 def bearer(request: Request) -> str:
@@ -71,3 +202,13 @@ def bearer(request: Request) -> str:
             source="documented: transaction status service",
         )
     return token.strip()
+
+
+def _way_back(transaction: Transaction) -> str:
+    """Return where the cardholder goes from 3-D Secure: to the shop, told how it ended, or to a page of our own."""
+    order = transaction.order
+    declined = transaction.reason_code != 0
+    told = urlencode({"errorCode": transaction.reason_code} if declined else {"reference": transaction.reference})
+    link = (order.leave_link if declined else order.back_link) or f"/payform/outcome/{transaction.id}"
+    parts = urlsplit(link)
+    return parts._replace(query=f"{parts.query}&{told}" if parts.query else told).geturl()

@@ -21,16 +21,20 @@ _CODE: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardForm:
-    """What the cardholder sent. `problems` names by field what has to be mended; without any, `card` may be tried."""
+    """What the cardholder sent. `problems` names by field what has to be mended; without any, `card` may be tried.
+
+    `saved_card` is the id of a saved card, of which only the code was asked. `save_card` is None when nothing was said.
+    """
 
     card: Card
     payer: Payer
-    save_card: bool
+    saved_card: str
+    save_card: bool | None
     problems: Mapping[str, str]
 
 
 def read(fields: Mapping[str, str], known: Payer = NOBODY) -> CardForm:
-    """Read the form's fields: `pan`, `expiry`, `cvc`, `name`, `email`, `phone`, `save_card`.
+    """Read the form's fields: `pan`, `expiry`, `cvc`, `name`, `email`, `phone`, `save_card`, `card_id`.
 
     Who sends no name, e-mail or telephone number at all, not even a blank one, is who is `known` already.
 
@@ -41,15 +45,17 @@ def read(fields: Mapping[str, str], known: Payer = NOBODY) -> CardForm:
     pan = re.sub(r"[\s-]", "", texts["pan"])
     expiry = _EXPIRY.fullmatch(texts["expiry"])
     card = Card(pan=pan, expiry=f"{expiry[1]}/{expiry[2]}" if expiry else "", cvc=texts["cvc"])
+    saved_card = fields.get("card_id", "").strip()
+    of_card = {"pan": _pan_problem(pan), "expiry": _expiry_problem(texts["expiry"], expiry)}
     problems = {
-        "pan": _pan_problem(pan),
-        "expiry": _expiry_problem(texts["expiry"], expiry),
-        "cvc": _cvc_problem(texts["cvc"], pan),
+        **({} if saved_card else of_card),
+        "cvc": _cvc_problem(texts["cvc"], "" if saved_card else pan, known=not saved_card),
     } | {name: check(texts[name]) for name, check in _OPTIONAL.items() if texts[name]}
     return CardForm(
         card=card,
         payer=replace(known, **{name: texts[name] for name in _OPTIONAL if name in fields}),
-        save_card=fields.get("save_card") == "true",
+        saved_card=saved_card,
+        save_card={"true": True, "false": False}.get(fields.get("save_card", "")),
         problems={name: problem for name, problem in problems.items() if problem},
     )
 
@@ -66,11 +72,14 @@ def _expiry_problem(text: str, expiry: re.Match[str] | None) -> str:
     return "" if int(expiry[1]) in _MONTHS else "expiry_month"
 
 
-def _cvc_problem(cvc: str, pan: str) -> str:
+def _cvc_problem(cvc: str, pan: str, *, known: bool) -> str:
+    """Check the code; of a saved card the number is not `known` here, so it may have either length."""
     if not cvc:
         return "cvc_missing"
     if not re.fullmatch("[0-9]+", cvc):
         return "cvc_format"
+    if not known:
+        return "" if len(cvc) in {_CODE, _AMEX_CODE} else "cvc_format"
     if pan[:2].isdecimal() and issuer.brand_of(pan) == "AMEX":
         return "" if len(cvc) == _AMEX_CODE else "cvc_four"
     return "" if len(cvc) == _CODE else "cvc_three"

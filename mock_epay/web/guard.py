@@ -2,9 +2,12 @@
 
 from typing import Final
 
+from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from mock_epay.errors import BadField, TooLarge
+from mock_epay.notes import Notes
+from mock_epay.wire import outgoing
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -19,9 +22,27 @@ NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosni
 ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
-def page_headers(*, framed: bool) -> dict[str, str]:
-    """Return the headers of a page; only the widget may stand in a frame, and in anybody's."""
-    return _PAGE | {"Content-Security-Policy": _POLICY + ("*" if framed else "'none'")}
+HINTS: Final = "X-Mock-Epay-Hints"
+
+
+def page_headers(*, framed: bool, sends_away: bool = False) -> dict[str, str]:
+    """Return the headers of a page.
+
+    Only the widget may stand in a frame, and in anybody's. A form that `sends_away` leads, at once or by redirects, to
+    an address of the shop's.
+    """
+    policy = _POLICY.replace("form-action 'self'", "form-action http: https:") if sends_away else _POLICY
+    return _PAGE | {"Content-Security-Policy": policy + ("*" if framed else "'none'")}
+
+
+def hint_headers(notes: Notes) -> dict[str, str]:
+    """Return the header that tells a developer what the bank may not like about the request."""
+    return {HINTS: outgoing.hints(notes.hints)} if notes.hints else {}
+
+
+def base_url(request: Request) -> str:
+    """Return where the sandbox was met: links that it makes lead there too."""
+    return f"{request.url.scheme}://{request.url.netloc}"
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -1,6 +1,5 @@
 """The token endpoint."""
 
-import json
 from typing import Final
 
 from starlette.requests import Request
@@ -11,11 +10,12 @@ from starlette.types import Receive, Scope, Send
 from mock_epay.bank import Bank
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import Refusal, WrongMethod
+from mock_epay.notes import Notes
 from mock_epay.web import forms, guard
 from mock_epay.wire import contracts, incoming, outgoing
 
 # Browser clients ask for tokens themselves (observed), whatever that says about their secrets.
-_CORS: Final = guard.ANY_ORIGIN | {"Access-Control-Expose-Headers": "X-Mock-Epay-Hints"}
+_CORS: Final = guard.ANY_ORIGIN | {"Access-Control-Expose-Headers": guard.HINTS}
 _PREFLIGHT: Final = _CORS | {
     "Access-Control-Allow-Methods": "POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Requested-With",
@@ -38,15 +38,17 @@ class TokenEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        notes = self._bank.notes()
         try:
-            response = await self._answer(scope, receive)
+            response = await self._answer(scope, receive, notes)
         except Refusal as refusal:
-            response = refused(refusal, headers=_CORS | guard.NO_STORE, check=self._bank.settings.self_check)
+            headers = _CORS | guard.NO_STORE | guard.hint_headers(notes)
+            response = refused(refusal, headers=headers, check=self._bank.settings.self_check)
             if isinstance(refusal, WrongMethod):
                 response.headers.update(_ALLOW)
         await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive, notes: Notes) -> Response:
         if scope["method"] == "OPTIONS":
             return Response(status_code=204, headers=_PREFLIGHT | _ALLOW)
         if scope["method"] != "POST":
@@ -57,17 +59,18 @@ class TokenEndpoint:
         # Credentials in the body count before those in the header, as with the bank's own clients.
         credentials = forms.basic_credentials(headers.get("authorization", ""))
         fields |= {name: text for name, text in credentials.items() if not fields.get(name, "").strip()}
-        request = incoming.token_request(fields)
-        token, merchant = await self._bank.issue_token(request)
+        if "origin" in headers:
+            notes.remark("secret-in-browser", "client_secret")
+        request = incoming.token_request(fields, notes)
+        token, merchant = await self._bank.issue_token(request, notes)
         spelling = SPELLINGS[merchant.dialect]
-        hints = {"X-Mock-Epay-Hints": json.dumps([hint.why for hint in request.hints])} if request.hints else {}
         return Response(
             contracts.encode(
                 "token-response" + spelling.schema_suffix,
                 outgoing.token_response(token, spelling),
                 check=self._bank.settings.self_check,
             ),
-            headers=_CORS | guard.NO_STORE | hints,
+            headers=_CORS | guard.NO_STORE | guard.hint_headers(notes),
             media_type="application/json",
         )
 

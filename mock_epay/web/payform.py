@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import asdict
 from functools import cache, wraps
 from typing import Any, Final
 
@@ -13,14 +14,26 @@ from starlette.staticfiles import StaticFiles
 from mock_epay import issuer, resources
 from mock_epay.bank import Bank
 from mock_epay.bank.checkouts import CheckoutView
-from mock_epay.errors import BadField, Fault, InvalidToken, NotFound, NotSimulated, Refusal, SpentToken, TooLarge
+from mock_epay.errors import (
+    BadField,
+    ExpiredLink,
+    Fault,
+    InvalidToken,
+    NotFound,
+    NotSimulated,
+    Refusal,
+    SpentToken,
+    TooLarge,
+)
 from mock_epay.model import CheckoutState, Language, Status
+from mock_epay.notes import Notes
 from mock_epay.web import cardform, forms, guard, render
 from mock_epay.wire import incoming, outgoing
 
 _STATIC: Final = "/payform/static"
 _SCRIPTS: Final = ("/payform/payment-api.js", "/redesign-payform/payment-api.js")
 _SHORT: Final = "isShortForm"
+_DECLINED: Final = {Status.REJECT, Status.FAILED}
 
 # Which of its texts the page of a refusal shows; the first that fits.
 _KINDS: Final[tuple[tuple[type[Refusal], str], ...]] = (
@@ -29,6 +42,7 @@ _KINDS: Final[tuple[tuple[type[Refusal], str], ...]] = (
     (TooLarge, "too_large"),
     (NotSimulated, "not_simulated"),
     (NotFound, "missing"),
+    (ExpiredLink, "link"),
     (Fault, "internal"),
 )
 
@@ -40,15 +54,22 @@ def routes(bank: Bank) -> list[BaseRoute]:
     pages = PayForm(bank)
     script = resources.STATIC / "payform" / "payment-api.js"
 
+    async def declarations(_: Request) -> Response:
+        types = script.with_suffix(".d.ts")
+        return FileResponse(types, headers=guard.ANY_ORIGIN | {"Cache-Control": "no-cache"}, media_type="text/plain")
+
     async def payment_api(_: Request) -> Response:
         return FileResponse(script, headers=guard.ANY_ORIGIN | {"Cache-Control": "no-cache"})
 
     return [
         *(Route(path, payment_api) for path in _SCRIPTS),
+        Route("/payform/payment-api.d.ts", declarations),
         Mount(_STATIC, StaticFiles(directory=resources.STATIC / "payform")),
-        *(Route(path, _as_page(pages.open), methods=["GET", "POST"]) for path in ("/payform/", "/payform")),
-        *(Route(f"/payform/{service}", _as_page(_not_simulated)) for service in ("p2p", "aft", "oct")),
-        Route("/payform/{checkout_id}", _as_page(pages.show), methods=["GET", "POST"]),
+        *(Route(path, as_page(pages.open), methods=["GET", "POST"]) for path in ("/payform/", "/payform")),
+        *(Route(f"/payform/{service}", as_page(_not_simulated)) for service in ("p2p", "aft", "oct")),
+        *(Route(f"{prefix}/redirect/invoice-link/{{link_id}}", as_page(pages.open_link)) for prefix in ("", "/api")),
+        Route("/payform/outcome/{transaction_id}", as_page(pages.outcome)),
+        Route("/payform/{checkout_id}", as_page(pages.show), methods=["GET", "POST"]),
     ]
 
 
@@ -80,6 +101,29 @@ class PayForm:
             else await self._page(request, checkout_id)
         )
 
+    async def open_link(self, request: Request) -> Response:
+        """Lead from an invoice link to its pay page."""
+        checkout_id = await self._bank.open_link(request.path_params["link_id"])
+        return RedirectResponse(address(checkout_id, short=False), 303, headers=guard.NO_STORE)
+
+    async def outcome(self, request: Request) -> Response:
+        """Show how a payment by the shop's own card form has ended, where the shop gave no address to return to."""
+        transaction, merchant = await self._bank.transaction(request.path_params["transaction_id"])
+        order = transaction.order
+        html = render.page(
+            "outcome.html",
+            language=order.reads,
+            static=_STATIC,
+            short=False,
+            shop=merchant.name,
+            invoice=order.invoice_id,
+            amount=render.money(order.amount, order.currency, order.reads),
+            approved=transaction.approved,
+            reference=transaction.reference,
+            **_why(transaction.reason_code, order.reads),
+        )
+        return HTMLResponse(html, headers=guard.page_headers(framed=False))
+
     async def _open(self, request: Request) -> str:
         limit = self._settings.max_params_kb * 1024
         if len(request.url.query) > limit:
@@ -93,21 +137,29 @@ class PayForm:
         request.state.language = incoming.page_language(pairs.get("language", ""))
         request.state.back_link = incoming.link(pairs.get("backLink", ""))
         request.state.leave_url = incoming.link(pairs.get("failureBackLink", "")) or request.state.back_link
-        order, access_token = incoming.payment_object(pairs)
-        return await self._bank.open_checkout(order, access_token)
+        notes = self._bank.notes()
+        request.state.notes = notes
+        order, access_token = incoming.payment_object(pairs, notes)
+        return await self._bank.open_checkout(order, access_token, notes)
 
     async def _pay(self, request: Request, checkout_id: str) -> Response:
         body = await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)
         fields = forms.read_fields(request.headers.get("content-type", ""), body)
-        form = cardform.read(fields, (await self._bank.checkout(checkout_id)).checkout.payer)
+        checkout = (await self._bank.checkout(checkout_id)).checkout
+        form = cardform.read(fields, checkout.payer)
         if form.problems:
             return await self._page(request, checkout_id, form)
-        await self._bank.pay(checkout_id, form.card, form.payer)
-        return RedirectResponse(_address(checkout_id, short=_short(request)), 303, headers=guard.NO_STORE)
+        # A form that says nothing of saving the card, as a test's may, leaves that to the shop.
+        save = checkout.order.card_save if form.save_card is None else form.save_card
+        await self._bank.pay(checkout_id, form.card, form.payer, saved_card=form.saved_card, save=save)
+        return RedirectResponse(address(checkout_id, short=is_short(request)), 303, headers=guard.NO_STORE)
 
-    async def _page(self, request: Request, checkout_id: str, form: cardform.CardForm | None = None) -> HTMLResponse:
+    async def _page(self, request: Request, checkout_id: str, form: cardform.CardForm | None = None) -> Response:
         view = await self._bank.checkout(checkout_id)
-        short = _short(request)
+        short = is_short(request)
+        if view.challenge_id:
+            widget = f"?{_SHORT}=true" if short else ""
+            return RedirectResponse(f"/acs/{view.challenge_id}{widget}", 303, headers=guard.NO_STORE)
         template, context = self._content(view, form, short=short, again="again" in request.query_params)
         order = view.checkout.order
         html = render.page(
@@ -122,7 +174,9 @@ class PayForm:
             **context,
         )
         wrong = form is not None and template == "form.html"
-        return HTMLResponse(html, 422 if wrong else 200, headers=guard.page_headers(framed=short))
+        notes: Notes = getattr(request.state, "notes", Notes())
+        headers = guard.page_headers(framed=short) | guard.hint_headers(notes)
+        return HTMLResponse(html, 422 if wrong else 200, headers=headers)
 
     def _content(
         self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool, again: bool
@@ -133,13 +187,13 @@ class PayForm:
         if checkout.state is CheckoutState.APPROVED:
             return "approved.html", self._approved(view)
         if checkout.state is CheckoutState.CLOSED:
-            declined = transaction.status is Status.REJECT
+            declined = transaction.status in _DECLINED and transaction.reason_code != checkout.reason_code
             last = outgoing.reason(transaction.reason_code, checkout.order.reads) if declined else None
             return "closed.html", _why(checkout.reason_code, checkout.order.reads) | {"last_reason": last}
-        if transaction.status is Status.REJECT and not again and form is None:
+        if transaction.status in _DECLINED and not again and form is None:
             return "declined.html", limits | _why(transaction.reason_code, checkout.order.reads) | {
                 "not_a_test_card": transaction.decided_by == issuer.NOT_A_TEST_CARD,
-                "try_again_url": _address(checkout.id, short=short, again=True),
+                "try_again_url": address(checkout.id, short=short, again=True),
             }
         return "form.html", limits | self._form(view, form, short=short)
 
@@ -151,30 +205,37 @@ class PayForm:
             "reference": transaction.reference,
             "approval_code": transaction.approval_code,
             "back_link": order.back_link,
+            "verified": order.verification,
+            "saved_card": transaction.order.card_save or order.verification,
             "countdown_s": 0 if order.auto_back_link else self._settings.countdown_s,
         }
 
     def _form(self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool) -> dict[str, Any]:
         order = view.checkout.order
         payer = form.payer if form else view.checkout.payer
-        panel = {"cards": _cards(order.reads), "object": incoming.object_pairs(order), "hints": order.hints}
+        panel = {"cards": _cards(order.reads), "object": incoming.object_pairs(order)}
+        saved = [{"id": card.id, "mask": card.mask.short(), "brand": card.mask.brand} for card in view.saved_cards]
+        wanted = order.card_save if form is None or form.save_card is None else form.save_card
         return {
             "description": order.description,
-            "action": _address(view.checkout.id, short=short),
-            "page_url": _address(view.checkout.id, short=short, again=True),
+            "action": address(view.checkout.id, short=short),
+            "page_url": address(view.checkout.id, short=short, again=True),
             "values": {
                 "name": payer.name,
                 "email": payer.email,
                 "phone": payer.phone,
-                "save_card": form.save_card if form else order.card_save,
+                "save_card": wanted,
+                "card_id": form.saved_card if form else next((card["id"] for card in saved), ""),
             },
             "problems": form.problems if form else {},
-            "can_save_card": bool(order.account_id),
+            "saved_cards": saved,
+            "can_save_card": bool(order.account_id) and not order.verification,
+            "hints": [asdict(hint) for hint in order.hints],
             "panel": panel if self._settings.panel and not short else None,
         }
 
 
-def _as_page(page: Page) -> Page:
+def as_page(page: Page) -> Page:
     """Make a page that shows a refusal as a page too."""
 
     @wraps(page)
@@ -189,8 +250,9 @@ def _as_page(page: Page) -> Page:
 
 def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
     """Tell the customer that it is not their fault, and the developer whose it is."""
-    short = _short(request)
+    short = is_short(request)
     kind = next((kind for refused, kind in _KINDS if isinstance(refusal, refused)), None)
+    notes: Notes = getattr(request.state, "notes", Notes())
     html = render.page(
         "refused.html",
         language=getattr(request.state, "language", "rus"),
@@ -204,7 +266,8 @@ def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
         source=refusal.source,
         message=refusal.message,
     )
-    return HTMLResponse(html, refusal.status, headers=guard.page_headers(framed=short))
+    headers = guard.page_headers(framed=short) | guard.hint_headers(notes)
+    return HTMLResponse(html, refusal.status, headers=headers)
 
 
 async def _not_simulated(request: Request) -> Response:
@@ -220,11 +283,13 @@ def _why(code: int, language: Language) -> dict[str, Any]:
     return {"reason": outgoing.reason(code, language), "reason_code": code}
 
 
-def _short(request: Request) -> bool:
+def is_short(request: Request) -> bool:
+    """Return whether the page stands in the widget's frame."""
     return request.query_params.get(_SHORT) == "true"
 
 
-def _address(checkout_id: str, *, short: bool, again: bool = False) -> str:
+def address(checkout_id: str, *, short: bool, again: bool = False) -> str:
+    """Return the address of a checkout's page, in the widget's frame or not, with its form shown `again` or not."""
     flags = [flag for flag, on in ((f"{_SHORT}=true", short), ("again=1", again)) if on]
     return f"/payform/{checkout_id}" + ("?" + "&".join(flags) if flags else "")
 
@@ -243,10 +308,16 @@ def _cards(language: Language) -> str:
             "brand": card.brand,
             "expiry": "12/30",
             "cvc": "123",
-            "status": "lock",
+            "status": "lock" if card.reason_code else "unlock",
             "code": card.reason_code,
             "reason": outgoing.reason(card.reason_code, language),
+            "secure": card.three_ds,
         }
         for card in issuer.own_cards().values()
     ]
-    return render.part("_cards.html", language=language, cards=documented, own=own)
+    codes = [
+        {"code": code, "reason": outgoing.reason(code, language), "pan": issuer.card_for(code)}
+        for code in outgoing.reason_codes()
+        if code
+    ]
+    return render.part("_cards.html", language=language, cards=documented, own=own, codes=codes)

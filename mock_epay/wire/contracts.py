@@ -1,7 +1,8 @@
 """The schemas at work: what breaks them, in words a developer can use. The one home of jsonschema."""
 
+import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from jsonschema.validators import extend
 
 from mock_epay import resources
 from mock_epay.errors import BadField, InvalidClient, InvalidScope, UnsupportedGrant
+from mock_epay.notes import Notes
 
 # Fields whose refusal is not a plain `invalid_request`: credentials always, the others when they are there and wrong.
 _CREDENTIALS: Final = dict.fromkeys(("client_id", "client_secret"), InvalidClient)
@@ -18,17 +20,41 @@ _REFUSALS: Final[dict[str, type[BadField]]] = _CREDENTIALS | {"grant_type": Unsu
 AMOUNT_INVALID: Final = 470
 DESCRIPTION_TOO_LONG: Final = 3298
 _CODES: Final = {"amount": AMOUNT_INVALID, "description": DESCRIPTION_TOO_LONG}
+_NAMES_OF_ORDERS: Final = frozenset({"invoiceId", "invoice_id"})  # without one there is no order to be lenient about
+_MAKES_USELESS: Final = frozenset({"type", "const"})  # keywords whose break leaves a value that no rule can use
+_NEAR: Final = 0.85
 
 
-def check_request(name: str, fields: Mapping[str, Any]) -> None:
-    """Refuse fields that break the schema, beginning with the field that stands first in it."""
-    broken = [_explain(name, fields, found) for found in _validator(name).iter_errors(fields)]
-    if broken:
-        order = list(resources.schema(name)["properties"])
-        raise min(broken, key=lambda refusal: order.index(str(refusal.field).partition(".")[0]))
+def check_request(name: str, fields: dict[str, Any], notes: Notes) -> None:
+    """Refuse fields that break the schema, beginning with the field that stands first in it.
+
+    What the schema calls lenient is left to `notes`; what cannot be used even so is taken out of `fields`.
+    """
+    broken = [(found, _explain(name, fields, found)) for found in _validator(name).iter_errors(fields)]
+    if not broken:
+        return
+    order = list(resources.schema(name)["properties"])
+    broken.sort(key=lambda pair: order.index(str(pair[1].field).partition(".")[0]))
+    for found, refusal in broken:
+        if not _row(resources.schema(name), str(refusal.field)).get("x-lenient"):
+            raise refusal
+        useless = found.validator in _MAKES_USELESS
+        if refusal.field in _NAMES_OF_ORDERS and (useless or not found.absolute_path):
+            raise refusal
+        notes.broken(refusal)
+        if useless:
+            fields.pop(str(refusal.field), None)
 
 
-def encode(name: str, body: Mapping[str, object], *, check: bool) -> bytes:
+def near_names(name: str, fields: Mapping[str, object], notes: Notes) -> None:
+    """Remark on fields that the schema does not have, but nearly."""
+    known = resources.schema(name)["properties"]
+    for field in fields:
+        if field not in known and difflib.get_close_matches(field, known, n=1, cutoff=_NEAR):
+            notes.remark("near-name", field, difflib.get_close_matches(field, known, n=1, cutoff=_NEAR)[0])
+
+
+def encode(name: str, body: Mapping[str, object] | Sequence[object], *, check: bool) -> bytes:
     """Return `body` as JSON; with `check`, only if the schema `name` agrees.
 
     Raises:
@@ -63,7 +89,7 @@ def _explain(name: str, fields: Mapping[str, Any], found: ValidationError) -> Ba
     if not found.absolute_path:
         rule = f"needed, {row['x-rule']}{_near(field, fields)}"
         return _CREDENTIALS.get(field, BadField)(field, None, rule, source)
-    value = None if row.get("writeOnly") else str(found.instance)
+    value = "(not shown)" if row.get("writeOnly") else str(found.instance)
     return _REFUSALS.get(field, BadField)(field, value, row["x-rule"], source, code=_CODES.get(field))
 
 

@@ -2,21 +2,23 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from mock_epay import lz, resources
-from mock_epay.errors import BadField, InvalidToken, NotSimulated
-from mock_epay.model import Hint, Language, PaymentObject, TokenRequest
-from mock_epay.wire.contracts import AMOUNT_INVALID, check_request
+from mock_epay import addresses, lz, resources
+from mock_epay.errors import BadField, InvalidToken
+from mock_epay.model import Language, PaymentObject, TokenRequest
+from mock_epay.notes import Notes
+from mock_epay.wire.contracts import AMOUNT_INVALID, check_request, near_names
 
-# Every spelling of a token request's fields that is not the schema's own, and what to tell the one who uses it.
+# Every spelling of a token request's fields that is not the schema's own, and the hint for it.
 _ALIASES: Final = {
-    "invoiceId": ("invoiceID", ""),
-    "terminalId": ("terminal", ""),
-    "curency": ("currency", "a misspelling on one of the bank's pages; the field is called currency"),
+    "invoiceId": ("invoiceID", "other-name"),
+    "terminalId": ("terminal", "other-name"),
+    "curency": ("currency", "misspelt"),
 }
 _LANGUAGES: Final[dict[str, Language]] = {"ru": "rus", "ka": "kaz", "kz": "kaz", "kk": "kaz", "en": "eng"}
 # The payment object's fields and what the model calls them.
@@ -42,6 +44,27 @@ _OBJECT: Final = {
     "recurrent": "recurrent",
     "paymentType": "payment_type",
 }
+# The same for the bank's services in JSON, where they differ.
+_CARD_PAYMENT: Final = {name: name_in_model for name, name_in_model in _OBJECT.items() if name != "terminal"} | {
+    "terminalId": "terminal"
+}
+_LINK: Final = {
+    "invoice_id": "invoice_id",
+    "amount": "amount",
+    "currency": "currency",
+    "description": "description",
+    "language": "language",
+    "account_id": "account_id",
+    "data": "data",
+    "recipient_contact": "email",
+    "recipient_contact_sms": "phone",
+    "post_link": "post_link",
+    "failure_post_link": "failure_post_link",
+    "back_link": "back_link",
+    "failure_back_link": "failure_back_link",
+}
+_DOCUMENTED_LANGUAGES: Final = {"rus", "kaz", "eng"}
+_PERIODS: Final = {"d": 86_400, "h": 3_600, "m": 60}  # seconds
 _VERBATIM: Final = {"description", "data"}
 _OPERATIONS: Final = "documented: operations charge, cancel, refund"
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
@@ -50,20 +73,39 @@ _BOOLEANS: Final = {"true": True, "false": False}
 _BOOLEAN_FIELDS: Final = ("cardSave", "autoBackLink", "recurrent")
 
 
-def token_request(fields: Mapping[str, str]) -> TokenRequest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardPayment:
+    """A payment that a shop's server asks for: the order, and the card, as a cryptogram or by its saved id."""
+
+    order: PaymentObject
+    cryptogram: str = field(default="", repr=False)
+    saved_card: str = ""
+
+
+def token_request(fields: Mapping[str, str], notes: Notes) -> TokenRequest:
     """Read the text fields of a token request.
 
     Raises:
         BadField: a field is missing or breaks its rule; `InvalidClient`, `UnsupportedGrant`, `InvalidScope` likewise.
 
     """
-    filled, hints = _unalias({name: text.strip() for name, text in fields.items() if text.strip()})
-    check_request("token-request", filled)
+    filled: dict[str, Any] = {name: text.strip() for name, text in fields.items() if text.strip()}
+    for alias, (name, rule) in _ALIASES.items():
+        if alias in filled:
+            notes.remark(rule, alias, name)
+            filled.setdefault(name, filled.pop(alias))
+    check_request("token-request", filled, notes)
+    near_names("token-request", filled, notes)
     amount = filled.get("amount")
+    if filled.get("invoiceID"):
+        if "payment" not in filled.get("scope", "").split():
+            notes.remark("scope-payment", "scope", filled.get("scope", ""))
+        if "secret_hash" not in filled:
+            notes.remark("no-secret-hash", "secret_hash")
     return TokenRequest(
         client_id=filled["client_id"],
         client_secret=filled["client_secret"],
-        scope=fields["scope"],
+        scope=fields.get("scope", ""),
         invoice_id=filled.get("invoiceID"),
         amount=None if amount is None else Decimal(amount),
         currency=filled.get("currency"),
@@ -71,17 +113,17 @@ def token_request(fields: Mapping[str, str]) -> TokenRequest:
         post_link=filled.get("postLink"),
         failure_post_link=filled.get("failurePostLink"),
         secret_hash=filled.get("secret_hash"),
-        hints=hints,
+        username=filled.get("username"),
+        password=filled.get("password"),
     )
 
 
-def payment_object(pairs: Mapping[str, str]) -> tuple[PaymentObject, str]:
+def payment_object(pairs: Mapping[str, str], notes: Notes) -> tuple[PaymentObject, str]:
     """Read the fields of a pay page address; return the object and the access token in its `auth`.
 
     Raises:
         BadField: a field is missing or breaks its rule.
         InvalidToken: `auth` is not the whole token answer.
-        NotSimulated: a `paymentType` that the sandbox does not have.
 
     """
     filled: dict[str, Any] = {
@@ -93,13 +135,54 @@ def payment_object(pairs: Mapping[str, str]) -> tuple[PaymentObject, str]:
     filled |= {name: _BOOLEANS[filled[name]] for name in _BOOLEAN_FIELDS if filled.get(name) in _BOOLEANS}
     if "auth" in filled:
         filled["auth"] = _whole_token(filled["auth"])
-    check_request("payment-object", filled)
-    _check_amount(filled["amount"])
-    if filled.get("paymentType") == "cardVerification":
-        raise NotSimulated("paymentType cardVerification is not simulated", field="paymentType")
-    known = {attribute: filled[name] for name, attribute in _OBJECT.items() if name in filled}
-    order = PaymentObject(**known, reads=page_language(filled["language"]))
+    order = _order("payment-object", filled, _OBJECT, notes)
     return order, filled["auth"]["access_token"]
+
+
+def card_payment(schema: str, body: bytes, spellings: Sequence[str], notes: Notes) -> CardPayment:
+    """Read the JSON of a payment with a card of the shop's own form, or a saved one.
+
+    `spellings` are the names that the cryptogram goes by, the schema's own first.
+
+    Raises:
+        BadField: a field is missing or breaks its rule.
+
+    """
+    filled = _typed(schema, json_object(body), notes)
+    for other in spellings[1:]:
+        if other in filled:
+            filled.setdefault(spellings[0], filled.pop(other))
+        elif spellings[0] in filled:
+            notes.remark("cryptogram-latin", spellings[0])
+    order = _order(schema, filled, _CARD_PAYMENT, notes)
+    card_id = filled.get("cardId", {}).get("id", "")
+    return CardPayment(order=order, cryptogram=filled.get("cryptogram", ""), saved_card=card_id)
+
+
+def invoice_link(body: bytes, notes: Notes) -> tuple[PaymentObject, str, int]:
+    """Read the JSON of a request for an invoice link; return the order, the shop's id and the seconds it lasts.
+
+    Raises:
+        BadField: a field is missing or breaks its rule.
+
+    """
+    schema = "invoice-link-request"
+    filled = _typed(schema, json_object(body), notes)
+    order = _order(schema, filled, _LINK, notes)
+    period = filled.get("expire_period", "1d")
+    return order, filled["shop_id"], int(period[:-1]) * _PERIODS[period[-1]]
+
+
+def confirmation(schema: str, fields: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Read what comes back from the issuer: MD, PaRes, and the transaction's id when it is there.
+
+    Raises:
+        BadField: a field is missing or breaks its rule.
+
+    """
+    filled = {name: value for name, value in fields.items() if value not in ("", None)}
+    check_request(schema, filled, Notes())
+    return filled["MD"], filled["PaRes"], filled.get("ID", "")
 
 
 def page_address(params: str) -> dict[str, str]:
@@ -121,24 +204,15 @@ def page_language(text: str) -> Language:
     return _LANGUAGES.get(text.strip()[:2].lower(), "rus")
 
 
-def with_links(order: PaymentObject, request: TokenRequest) -> PaymentObject:
-    """Give an order the postlink addresses that count, its own, else the token's (assumed), and the token's hints."""
-    hints = request.hints + order.hints
+def with_links(order: PaymentObject, request: TokenRequest, notes: Notes) -> PaymentObject:
+    """Give an order the postlink addresses that count: its own, else the token's (assumed)."""
     if order.post_link and request.post_link and order.post_link != request.post_link:
-        hints += (
-            Hint(
-                rule="postlink-differs",
-                field="postLink",
-                value=order.post_link,
-                why="the token names another postLink; the payment object's counts",
-                tag="assumed",
-            ),
-        )
+        notes.remark("postlink-differs", "postLink", order.post_link)
+    post_link = order.post_link or request.post_link or ""
+    if post_link and addresses.is_local(urlsplit(post_link).hostname or ""):
+        notes.remark("postlink-local", "postLink", post_link)
     return replace(
-        order,
-        post_link=order.post_link or request.post_link or "",
-        failure_post_link=order.failure_post_link or request.failure_post_link or "",
-        hints=hints,
+        order, post_link=post_link, failure_post_link=order.failure_post_link or request.failure_post_link or ""
     )
 
 
@@ -168,14 +242,23 @@ def json_fields(body: bytes) -> dict[str, str]:
         BadField: it is not JSON, not an object, or a value is not a text, number, Boolean or null.
 
     """
-    source = "RFC 8259"
+    return {name: _as_text(name, value) for name, value in json_object(body, number=str).items()}
+
+
+def json_object(body: bytes, number: Callable[[str], Any] = Decimal) -> dict[str, Any]:
+    """Read a JSON object, its numbers made by `number`.
+
+    Raises:
+        BadField: it is not JSON, or not an object.
+
+    """
     try:
-        read = json.loads(body, parse_float=str, parse_int=str, parse_constant=str)
+        read = json.loads(body, parse_float=number, parse_int=number, parse_constant=str)
     except (ValueError, RecursionError):
-        raise BadField("body", None, "a JSON object is needed", source) from None
+        read = None
     if not isinstance(read, dict):
-        raise BadField("body", None, "a JSON object is needed, with one text for each field", source)
-    return {name: _as_text(name, value) for name, value in read.items()}
+        raise BadField("body", None, "a JSON object is needed", "RFC 8259")
+    return read
 
 
 def object_pairs(order: PaymentObject) -> list[tuple[str, str]]:
@@ -190,15 +273,48 @@ def link(text: str) -> str | None:
     return text.strip() if re.search(pattern, text.strip()) else None
 
 
-def _unalias(fields: dict[str, str]) -> tuple[dict[str, str], tuple[Hint, ...]]:
-    hints = []
-    for alias, (name, why) in _ALIASES.items():
-        if alias in fields:
-            value = fields.pop(alias)
-            fields.setdefault(name, value)
-            if why:
-                hints.append(Hint(rule="misspelt", field=alias, value=value, why=why, tag="documented"))
-    return fields, tuple(hints)
+def _typed(schema: str, fields: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
+    """Bring JSON values to the types of the schema where that loses nothing; blank ones count as absent."""
+    properties = resources.schema(schema)["properties"]
+    filled: dict[str, Any] = {}
+    for name, value in fields.items():
+        wanted = properties.get(name, {}).get("type")
+        tidy = value.strip() if isinstance(value, str) and name not in _VERBATIM else value
+        if tidy is None or (isinstance(tidy, str) and not tidy.strip()):
+            continue
+        if wanted == "string" and isinstance(tidy, Decimal):
+            notes.remark("number-for-text", name, tidy)
+            tidy = str(tidy)
+        elif name == "data" and isinstance(tidy, dict | list):
+            tidy = json.dumps(tidy, ensure_ascii=False, default=float)
+        elif wanted == "number" and isinstance(tidy, str) and _NUMBER.fullmatch(tidy):
+            tidy = Decimal(tidy)
+        filled[name] = tidy
+    return filled
+
+
+def _order(schema: str, filled: dict[str, Any], names: Mapping[str, str], notes: Notes) -> PaymentObject:
+    """Check the fields and read those that make an order."""
+    check_request(schema, filled, notes)
+    near_names(schema, filled, notes)
+    known = {attribute: filled[name] for name, attribute in names.items() if name in filled}
+    order = PaymentObject(**known, reads=page_language(known.get("language", "")))
+    _check_amount(order)
+    if order.language and order.language not in _DOCUMENTED_LANGUAGES:
+        notes.remark("language-spelling", "language", order.language)
+    if order.data and not _is_json(order.data):
+        notes.remark("data-not-json", "data", order.data)
+    if order.verification and not order.account_id:
+        notes.remark("verification-account", "accountId")
+    return order
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _whole_token(text: str) -> dict[str, str]:
@@ -222,12 +338,12 @@ def _shown(value: object) -> str:
     return "true" if value is True else str(value)
 
 
-def _check_amount(amount: Decimal) -> None:
+def _check_amount(order: PaymentObject) -> None:
     source = "documented: payment page, parameters of halyk.pay"
-    if amount == 0:
+    if order.amount == 0 and not order.verification:
         raise BadField("amount", "0", "more than 0", source, code=AMOUNT_INVALID)
-    if amount != round(amount, 2):
-        raise BadField("amount", str(amount), "at most 2 digits behind the point", source, code=AMOUNT_INVALID)
+    if order.amount != round(order.amount, 2):
+        raise BadField("amount", str(order.amount), "at most 2 digits behind the point", source, code=AMOUNT_INVALID)
 
 
 def _as_text(name: str, value: object) -> str:

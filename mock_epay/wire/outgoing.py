@@ -1,25 +1,44 @@
 """What the bank writes, in its own spelling."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from mock_epay import resources
 from mock_epay.dialects import SPELLINGS, Spelling
 from mock_epay.errors import Refusal
-from mock_epay.model import CardMask, Language, Merchant, Status, StatusAnswer, Token, Transaction
+from mock_epay.model import (
+    CardMask,
+    Challenge,
+    Hint,
+    InvoiceLink,
+    Language,
+    Merchant,
+    SavedCard,
+    Status,
+    StatusAnswer,
+    Terminal,
+    Token,
+    Transaction,
+)
 
 ZONE: Final = ZoneInfo("Asia/Almaty")
 _SPOKEN: Final[dict[Language, str]] = {"rus": "RU", "kaz": "KZ", "eng": "EN"}
 # What stands for a card where none was tried.
 NO_CARD: Final = CardMask(first="000000", last="0000", brand="", issuer="")
 # check-status: the code and its words for each status, and the number that stands for it.
-FOUND, REJECTED, NOT_FOUND, NO_TERMINAL, IN_PROGRESS, FOREIGN = "100", "101", "102", "104", "107", "109"
+FOUND, REJECTED, NOT_FOUND, RETRY, NO_TERMINAL, IN_PROGRESS, FOREIGN = "100", "101", "102", "103", "104", "107", "109"
 _MESSAGES: Final = {
     FOUND: "transaction found, see statusName",
     REJECTED: "transaction rejected",
     NOT_FOUND: "no transaction for this invoice",
+    RETRY: "the outcome is not known yet, ask again",
     NO_TERMINAL: "the token was asked for without a terminal",
     IN_PROGRESS: "transaction in progress",
     FOREIGN: "the terminal does not belong to this client",
@@ -110,6 +129,96 @@ def operation_response(message: str) -> dict[str, object]:
     return {"code": 0, "message": message}
 
 
+def card_payment(transaction: Transaction, challenge: Challenge | None, *, base_url: str) -> dict[str, object]:
+    """Write the answer to a payment that a shop's server has asked for; `base_url` is where the sandbox was met."""
+    order, payer = transaction.order, transaction.payer
+    access = quote(challenge.token, safe="") if challenge else ""
+    return {
+        "id": transaction.id,
+        "accountId": order.account_id,
+        "amount": number(order.amount),
+        "amountBonus": 0,
+        "currency": order.currency,
+        "description": order.description,
+        "email": payer.email,
+        "invoiceID": order.invoice_id,
+        "language": order.language,
+        "phone": payer.phone,
+        "reference": transaction.reference,
+        "intReference": transaction.int_reference,
+        "secure3D": challenge
+        and {
+            "paReq": challenge.pa_req,
+            "md": challenge.id,
+            "action": f"{base_url}/acs",
+            "termURL": f"{base_url}/api/payments/cards/confirmPayment?Access={access}",
+        },
+        "cardID": transaction.card_id,
+        "fee": 0,
+        "approvalCode": transaction.approval_code,
+        "code": 0,
+        "status": transaction.status.value,
+    }
+
+
+def saved_cards(cards: Sequence[SavedCard], merchant: Merchant) -> list[dict[str, object]]:
+    """Write the list of an account's saved cards."""
+    digits = SPELLINGS[merchant.dialect].mask_digits
+    return [
+        {
+            "ID": card.id,
+            "TransactionId": card.transaction_id,
+            "MerchantID": merchant.client_id,
+            "CardHash": sha256(card.id.encode()).hexdigest(),  # of nothing but the id
+            "CardMask": card.mask.short(digits),
+            "PayerName": card.holder,
+            "Reference": card.reference,
+            "IntReference": card.int_reference,
+            "Token": "",
+            "Terminal": card.terminal,
+            "CreatedDate": _local(card.created_at, digits=6),
+            "PaymentAvailable": card.active,
+            "AccountID": card.account_id,
+        }
+        for card in cards
+    ]
+
+
+def invoice_link(link: InvoiceLink, base_url: str, spelling: Spelling) -> dict[str, object]:
+    """Write the answer to a request for an invoice link."""
+    return {
+        "id": link.id,
+        "invoice_url": f"{base_url}/api/redirect/invoice-link/{link.id}",
+        "status": spelling.link_status,
+        "invoice_id": link.order.invoice_id,
+        "amount": number(link.order.amount),
+        "currency": link.order.currency,
+        "expire_date": _local(link.expires_at, digits=6),
+    }
+
+
+def terminal(found: Terminal, merchant: Merchant) -> dict[str, object]:
+    """Write what is known of a point of sale."""
+    seller = {
+        "id": merchant.client_id,
+        "tradeName": merchant.name,
+        "companyName": merchant.name,
+        "description": "",
+        "phone": "",
+    }
+    return {
+        "id": found.id,
+        "terminalId": found.tid,
+        "singleMessageScheme": not found.two_stage,
+        "shop": {"id": found.shop_id, "name": merchant.name, "url": "", "merchant": seller},
+    }
+
+
+def hints(noted: Sequence[Hint]) -> str:
+    """Write hints for an answer's header: JSON in ASCII."""
+    return json.dumps([asdict(hint) for hint in noted])
+
+
 def error(refusal: Refusal) -> dict[str, object]:
     """Write a refusal."""
     facts = {"field": refusal.field, "value": refusal.value, "rule": refusal.rule, "source": refusal.source}
@@ -131,6 +240,11 @@ def reason(code: int, language: Language) -> str:
     """Return the sandbox's own words for a reason code."""
     text: str = resources.table("reasons")[str(code)][language]
     return text
+
+
+def reason_codes() -> list[int]:
+    """Return the reason codes there are."""
+    return [int(code) for code in resources.table("reasons")]
 
 
 def _status_transaction(transaction: Transaction, merchant: Merchant) -> dict[str, object]:

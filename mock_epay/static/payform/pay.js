@@ -76,10 +76,15 @@
     const mark = find(".inset use");
     let before = "";
 
-    const brand = () => brandOf(digitsOf(pan.value));
+    // Of a saved card only the code is asked.
+    const saved = () => form.querySelector("[name=card_id]:checked:not([value=''])");
+    const brand = () => {
+      const card = saved();
+      return card ? BRANDS.find(({ name }) => name === card.dataset.brand) ?? ANY : brandOf(digitsOf(pan.value));
+    };
     const check = {
-      pan: () => RULES.pan(digitsOf(pan.value), brand()),
-      expiry: () => RULES.expiry(expiry.value),
+      pan: () => (saved() ? "" : RULES.pan(digitsOf(pan.value), brand())),
+      expiry: () => (saved() ? "" : RULES.expiry(expiry.value)),
       cvc: () => RULES.cvc(cvc.value, brand()),
     };
 
@@ -101,7 +106,7 @@
           digits = digits.slice(0, caret) + digits.slice(caret + 1);
         }
       }
-      const { name, groups, code } = brandOf(digits);
+      const { name, groups } = brandOf(digits);
       digits = digits.slice(0, groups.reduce((total, size) => total + size));
       const value = group(digits, groups);
       if (value !== pan.value) {
@@ -111,7 +116,7 @@
       }
       before = digits;
       mark.setAttribute("href", `#brand-${name}`);
-      cvc.placeholder = code === 4 ? "0000" : "000";
+      cvc.placeholder = brand().code === 4 ? "0000" : "000";
     }
 
     function formatExpiry(event) {
@@ -128,12 +133,39 @@
       if (value !== cvc.value) cvc.value = value;
     }
 
+    // What a saved card hides is not sent either.
+    function chooseCard() {
+      for (const field of form.querySelectorAll(".new-card input")) field.disabled = saved() !== null;
+      formatPan({});
+      formatCvc();
+    }
+
+    function unmark() {
+      for (const name of Object.keys(check)) show(name, "");
+    }
+
+    function fillIn(number, date, code) {
+      const another = form.querySelector("[name=card_id][value='']");
+      if (another) another.checked = true;
+      pan.value = number;
+      expiry.value = date;
+      chooseCard();
+      cvc.value = code;
+      unmark();
+    }
+
     const format = { pan: formatPan, expiry: formatExpiry, cvc: formatCvc };
 
     form.addEventListener("input", ({ target, inputType }) => {
       format[target.name]?.({ inputType });
       if (target.hasAttribute("aria-invalid") && !check[target.name]?.()) show(target.name, "");
       if (target === pan && cvc.hasAttribute("aria-invalid") && !check.cvc()) show("cvc", "");
+    });
+
+    form.addEventListener("change", ({ target }) => {
+      if (target.name !== "card_id") return;
+      chooseCard();
+      unmark();
     });
 
     form.addEventListener("focusout", ({ target }) => {
@@ -160,16 +192,16 @@
 
     for (const card of document.querySelectorAll("[data-pan]")) {
       card.addEventListener("click", () => {
-        pan.value = card.dataset.pan;
-        expiry.value = card.dataset.expiry;
-        formatPan({});
-        cvc.value = card.dataset.cvc;
-        for (const name of Object.keys(check)) show(name, "");
+        fillIn(card.dataset.pan, card.dataset.expiry, card.dataset.cvc);
         pay.focus();
       });
     }
 
-    formatPan({});
+    find("#any-reason")?.addEventListener("change", ({ target }) => {
+      if (target.value) fillIn(target.value, target.dataset.expiry, target.dataset.cvc);
+    });
+
+    chooseCard();
     find("[aria-invalid]")?.focus();
   }
 
@@ -220,6 +252,10 @@
     if (told || window.parent === window) return;
     told = true;
     window.parent.postMessage(JSON.stringify({ success }), "*");
+  }
+
+  for (const { rule, field, value, why, tag } of JSON.parse(find("#hints")?.textContent ?? "[]")) {
+    console.warn(`[mock-epay] hint ${rule}: ${field} "${value}": ${why} (${tag})`);
   }
 
   const form = find("form");
