@@ -62,6 +62,7 @@ def _serve(environment: Mapping[str, str], flags: Mapping[str, str | None]) -> i
         _say(f"there is no setting {name}" + (f"; did you mean {nearest}?" if nearest else ""))
     try:
         chosen = Settings.from_environment(environment, **flags)
+        _check_card(chosen.foreign_key_card)
         server.serve(chosen, lambda url: print(banner(url), flush=True))  # noqa: T201
     except (SettingError, server.ServerError) as wrong:
         _say(str(wrong))
@@ -69,6 +70,11 @@ def _serve(environment: Mapping[str, str], flags: Mapping[str, str | None]) -> i
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _check_card(pan: str) -> None:
+    if pan and issuer.card_of(pan) is None:
+        raise SettingError("MOCK_EPAY_FOREIGN_KEY_CARD (--foreign-key-card) is no test card; the README lists those")
 
 
 def _address(source: TextIO, at: str) -> int:

@@ -16,6 +16,10 @@ WRONG_CODE: Final = 486
 THREE_DS_FAILED: Final = 473
 CODE_WRONG: Final = 499
 
+# What to type where any will do.
+ANY_EXPIRY: Final = "12/30"
+ANY_CODE: Final = "123"
+
 # Why an attempt was decided as it was, for those who ask.
 NOT_A_TEST_CARD: Final = "not a test card"
 BAD_CHECK_DIGIT: Final = "the number fails its check digit"
@@ -131,6 +135,14 @@ def card_for(reason_code: int) -> str:
     """
     number = f"{_FAMILY}{reason_code:04}000"
     return next(number + digit for digit in "0123456789" if passes_check_digit(number + digit))
+
+
+def card_of(pan: str) -> Card | None:
+    """Return the card with this number as its holder would type it, or None when there is no such test card."""
+    if pan in own_cards():
+        return Card(pan=pan, expiry=ANY_EXPIRY, cvc=ANY_CODE)
+    known = test_cards().get(pan)
+    return Card(pan=pan, expiry=known.pairs[0].expiry, cvc=known.pairs[0].cvc) if known else None
 
 
 def mask_of(pan: str, issuer: str = "") -> CardMask:

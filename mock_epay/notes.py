@@ -15,13 +15,13 @@ RULES: Final[dict[str, tuple[str, Tag]]] = {
     "cryptogram-latin": ("the bank's documents spell this field with a Cyrillic с in front", "documented"),
     "data-not-json": ("data is meant to be a JSON text", "documented"),
     "language-spelling": ("the documented spellings are rus, kaz and eng", "observed"),
-    "misspelt": ("a misspelling on one of the bank's pages; here is how it is spelt", "documented"),
+    "misspelt": ("a misspelling on one of the bank's pages; the field is called {meant}", "documented"),
     "money-held": ("the terminal is two-stage: the money is held until it is charged or cancelled", "observed"),
-    "near-name": ("no such field, so it has no effect; there is one whose name is nearly the same", "documented"),
+    "near-name": ("no such field, so it has no effect; did you mean {meant}?", "documented"),
     "no-postlink": ("without a postLink the shop hears nothing of this payment", "documented"),
     "no-secret-hash": ("without a secret_hash the shop cannot tell a postlink from a forged one", "documented"),
     "number-for-text": ("a number where a text belongs; leading zeros are lost that way", "documented"),
-    "other-name": ("taken, but here is the documented name", "observed"),
+    "other-name": ("taken, but the documented name is {meant}", "observed"),
     "postlink-differs": ("the token names another postLink; the payment object's counts", "assumed"),
     "postlink-local": ("the sandbox reaches this address, the bank will not", "observed"),
     "scope-payment": ("a token that is to pay needs the scope payment", "documented"),
@@ -39,10 +39,12 @@ class Notes:
         self._lenient = lenient
         self.hints: list[Hint] = []
 
-    def remark(self, rule: str, field: str, value: object = "") -> None:
-        """Give the hint that `RULES` has under this name."""
+    def remark(self, rule: str, field: str, value: object = "", *, meant: str = "") -> None:
+        """Give the hint that `RULES` has under this name; `meant` is the field that should stand there."""
         why, tag = RULES[rule]
-        self._add(Hint(rule=rule, field=field, value=excerpt(str(value)), why=why, tag=tag))
+        self._add(
+            Hint(rule=rule, field=excerpt(field), value=excerpt(str(value)), why=why.format(meant=meant), tag=tag)
+        )
 
     def broken(self, refusal: BadField) -> None:
         """Say that a rule is broken which the bank has been seen to overlook.

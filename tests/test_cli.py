@@ -243,6 +243,13 @@ def test_each_setting_has_a_flag_and_a_help_row(capsys: pytest.CaptureFixture[st
     assert len(rows) == out.count(" VALUE ") > 10
 
 
+def test_a_card_to_assume_that_is_no_test_card_is_told_at_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", "0", "--foreign-key-card", "4111111111111111"]) == 2
+    err = capsys.readouterr().err
+    assert "MOCK_EPAY_FOREIGN_KEY_CARD" in err
+    assert "4111111111111111" not in err
+
+
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("--help") == exit_code("-h") == 0
     out = capsys.readouterr().out

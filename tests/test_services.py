@@ -23,8 +23,9 @@ from support import (
     state,
 )
 
+from mock_epay import issuer
 from mock_epay.bank import payments
-from mock_epay.model import CardMask
+from mock_epay.model import Card, CardMask
 from mock_epay.notes import Notes
 from mock_epay.server import running
 from mock_epay.settings import Settings
@@ -443,6 +444,11 @@ def test_held_money_earns_a_hint(shop: Shop) -> None:
     shop.buy()
     found = ask(shop, "GET /check-status/payment/transaction/000000001", shop.status_token())
     assert hints(found)["statusName"]["rule"] == "money-held"
+
+
+def test_a_card_of_the_sandboxs_own_may_be_assumed_too() -> None:
+    assert issuer.card_of(CHALLENGED["pan"]) == Card(**CHALLENGED)
+    assert issuer.card_of("4111111111111111") is None
 
 
 @pytest.fixture

@@ -306,8 +306,8 @@ def _cards(language: Language) -> str:
         {
             "pan": card.pan,
             "brand": card.brand,
-            "expiry": "12/30",
-            "cvc": "123",
+            "expiry": issuer.ANY_EXPIRY,
+            "cvc": issuer.ANY_CODE,
             "status": "lock" if card.reason_code else "unlock",
             "code": card.reason_code,
             "reason": outgoing.reason(card.reason_code, language),

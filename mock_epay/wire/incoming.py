@@ -92,7 +92,7 @@ def token_request(fields: Mapping[str, str], notes: Notes) -> TokenRequest:
     filled: dict[str, Any] = {name: text.strip() for name, text in fields.items() if text.strip()}
     for alias, (name, rule) in _ALIASES.items():
         if alias in filled:
-            notes.remark(rule, alias, name)
+            notes.remark(rule, alias, filled[alias], meant=name)
             filled.setdefault(name, filled.pop(alias))
     check_request("token-request", filled, notes)
     near_names("token-request", filled, notes)
