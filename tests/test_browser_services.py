@@ -250,6 +250,7 @@ def test_a_card_is_verified_and_nothing_is_paid(customer: Customer, shop: Shop) 
     verified = {"amount": 0, "currency": "USD", "paymentType": "cardVerification", "accountId": "customer-1"}
     page.goto(shop.sandbox.url + shop.address(shop.order(auth, backLink=PAID_LINK, **verified)))
     hold_time(page)
+    expect(page.get_by_role("button", name="Check the card")).to_be_visible()
     shoot(page, "verification")
     pay(page)
     sees(page, "approved", 0)

@@ -87,6 +87,7 @@ FORM = PLACE | {
     "problems": {},
     "saved_cards": [],
     "can_save_card": True,
+    "verification": False,
     "attempts_left": 3,
     "seconds_left": 1199,
     "leave_url": "https://shop.example/fail",
@@ -469,6 +470,13 @@ def test_a_box_that_is_not_ticked_says_so() -> None:
     _, elements = shown("form.html", **FORM)
     said = [attrs["value"] for _, attrs in elements.found if attrs.get("name") == "save_card"]
     assert said == ["false", "true"]
+
+
+def test_a_form_that_checks_a_card_does_not_ask_to_pay() -> None:
+    html = page("form.html", language="eng", **FORM | {"verification": True, "can_save_card": False})
+    assert "<h1>Card check</h1>" in html
+    assert "Check the card</span>" in html
+    assert "Pay " not in html.partition("<form")[2].partition("</form>")[0]
 
 
 def test_a_form_without_extras_has_no_trace_of_them() -> None:

@@ -229,6 +229,7 @@ class PayForm:
             },
             "problems": form.problems if form else {},
             "saved_cards": saved,
+            "verification": order.verification,
             "can_save_card": bool(order.account_id) and not order.verification,
             "hints": [asdict(hint) for hint in order.hints],
             "panel": panel if self._settings.panel and not short else None,
