@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from mock_epay import issuer
 from mock_epay.issuer import Decision, decide
-from mock_epay.model import Card
+from mock_epay.model import Card, ThreeDs
+from mock_epay.wire import outgoing
 
 # Written down once more, so that a slip in the table is found: both dates and codes that the bank prints.
 PUBLISHED = [
@@ -174,3 +175,46 @@ def test_the_sandboxs_own_cards_do_as_their_row_says_with_any_date_and_code(own:
     for expiry, cvc in (("12/30", "123"), ("01/20", "000")):
         decision = issuer.decide(Card(pan=own.pan, expiry=expiry, cvc=cvc))
         assert (decision.reason_code, decision.three_ds) == (own.reason_code, own.three_ds)
+
+
+@pytest.mark.parametrize("policy", ["none", "frictionless", "challenge"])
+@pytest.mark.parametrize(("pan", "expiry", "cvc", "reason_code"), PUBLISHED)
+def test_a_policy_overrules_what_a_card_has_of_3d_secure(
+    policy: ThreeDs, pan: str, expiry: str, cvc: str, reason_code: int
+) -> None:
+    decision = decide(Card(pan=pan, expiry=expiry, cvc=cvc), policy)
+    assert (decision.three_ds, decision.reason_code) == (policy, reason_code)
+
+
+@pytest.mark.parametrize(("pan", "cvc"), [("4405639704015096", "000"), ("4405639704015097", "815")])
+def test_nobody_is_asked_about_a_card_whose_data_are_wrong(pan: str, cvc: str) -> None:
+    assert decide(Card(pan=pan, expiry="01/25", cvc=cvc), "challenge").three_ds == "none"
+
+
+@pytest.mark.parametrize("code", outgoing.reason_codes())
+def test_each_reason_code_has_a_card_number(code: int) -> None:
+    pan = issuer.card_for(code)
+    assert issuer.passes_check_digit(pan)
+    assert len(pan) == 16
+    expected = code or issuer.INVALID_NUMBER  # success needs no card of this kind
+    assert ask(pan).reason_code == expected
+    assert ask(pan[:-1] + str((int(pan[-1]) + 1) % 10)).reason_code == issuer.INVALID_NUMBER
+
+
+def test_a_number_of_the_family_for_a_code_that_is_none_is_no_test_card() -> None:
+    assert ask(issuer.card_for(9999)).why == issuer.NOT_A_TEST_CARD
+
+
+@pytest.mark.parametrize("pan", ["4405639704015096", "4000000000003220", "4000000000003055"])
+def test_a_saved_card_is_found_by_its_mask_alone(pan: str) -> None:
+    card = issuer.card_of(pan)
+    assert card is not None
+    fresh = decide(card)
+    again = issuer.decide_saved(fresh.mask, card.cvc)
+    assert (again.reason_code, again.mask, again.three_ds) == (0, fresh.mask, fresh.three_ds)
+    assert issuer.decide_saved(fresh.mask, None, "none").three_ds == "none"
+
+
+def test_cards_that_approve_differ_in_their_masks() -> None:
+    pans = [*issuer.test_cards(), *(pan for pan, own in issuer.own_cards().items() if own.reason_code == 0)]
+    assert len({(pan[:6], pan[-4:]) for pan in pans}) == len(pans)

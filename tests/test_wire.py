@@ -151,3 +151,13 @@ def test_a_whole_payment_object_survives_the_way_to_the_page() -> None:
     assert token == auth["access_token"]
     shown = {name: "true" if value is True else str(value) for name, value in order.items()}
     assert dict(incoming.object_pairs(read)) == shown
+
+
+def test_the_header_with_hints_stays_short_and_ascii() -> None:
+    notes = Notes()
+    for number in range(20):
+        notes.remark("data-not-json", f"{number}{'ж' * 100}", "ж" * 100)
+    text = outgoing.hints(notes.hints)
+    assert len(text) <= 4096
+    assert text.isascii()
+    assert 0 < len(json.loads(text)) < 20

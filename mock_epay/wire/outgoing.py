@@ -50,6 +50,7 @@ _RESULTS: Final = {
     Status.REJECT: REJECTED,
     Status.FAILED: REJECTED,
 }
+_LONGEST_HEADER: Final = 4096  # bytes; clients and proxies refuse headers that are much longer
 _STATUS_IDS: Final = {status: str(number) for number, status in enumerate(Status, start=1)}
 
 
@@ -215,8 +216,11 @@ def terminal(found: Terminal, merchant: Merchant) -> dict[str, object]:
 
 
 def hints(noted: Sequence[Hint]) -> str:
-    """Write hints for an answer's header: JSON in ASCII."""
-    return json.dumps([asdict(hint) for hint in noted])
+    """Write hints for an answer's header: JSON in ASCII, the last ones left out where it would be too long."""
+    shown = [asdict(hint) for hint in noted]
+    while len(text := json.dumps(shown)) > _LONGEST_HEADER:
+        shown.pop()
+    return text
 
 
 def error(refusal: Refusal) -> dict[str, object]:
