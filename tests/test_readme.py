@@ -9,7 +9,7 @@ from typing import Any
 
 from support import eventually
 
-from mock_epay import issuer, settings
+from mock_epay import cryptogram, issuer, settings
 from mock_epay.server import Sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +42,18 @@ def test_the_curl_example_pays(sandbox: Sandbox) -> None:
     assert done.returncode == 0, done.stderr
     assert 'data-state="approved"' in done.stdout
     assert '"statusName":"CHARGE"' in done.stdout
+
+
+def test_the_example_in_node_makes_a_cryptogram(sandbox: Sandbox) -> None:
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", _block("js")],
+        env=os.environ | {"EPAY": sandbox.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert cryptogram.decrypt(done.stdout).card == issuer.card_of("4405639704015096")
 
 
 def test_the_settings_table_is_the_programs_own() -> None:
@@ -77,7 +89,7 @@ def test_the_links_lead_to_files() -> None:
 
 
 def test_the_test_ids_are_on_the_pages() -> None:
-    named = README.partition("`data-testid`")[2].partition("The page works without")[0]
+    named = README.partition("`data-testid`")[2].partition("The pages work without")[0]
     pages = "".join(path.read_text("utf-8") for path in (ROOT / "mock_epay/templates").glob("*.html"))
     for test_id in re.findall(r"`([a-z-]+)`", named):
         spellings = (
