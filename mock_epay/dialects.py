@@ -23,6 +23,7 @@ class Spelling:
     status_success: str
     two_stage: bool  # the public test terminal
     link_status: str  # of a new invoice link; the documents do not say
+    link_echo: bool  # whether the answer gives back the request
     schema_suffix: str
 
 
@@ -41,6 +42,7 @@ SPELLINGS: Final[dict[Dialect, Spelling]] = {
         status_success="0",
         two_stage=False,
         link_status="NEW",
+        link_echo=False,
         schema_suffix="",
     ),
     "observed": Spelling(
@@ -57,6 +59,7 @@ SPELLINGS: Final[dict[Dialect, Spelling]] = {
         status_success="00",
         two_stage=True,
         link_status="ACTIVE",
+        link_echo=True,
         schema_suffix="-observed",
     ),
 }

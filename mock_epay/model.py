@@ -348,11 +348,27 @@ class SavedCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRequest:
+    """What a shop asks an invoice link for. `period` is a number with d, h or m behind it."""
+
+    order: PaymentObject
+    shop_id: str
+    period: str
+    notifier_sms: str = ""
+
+    @property
+    def seconds(self) -> int:
+        """How long the link lasts."""
+        return int(self.period[:-1]) * {"d": 86_400, "h": 3_600, "m": 60}[self.period[-1]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceLink:
     """An order that waits at an address, for whoever opens it. `token` is the one its latest page was opened with."""
 
     id: str
     order: PaymentObject
+    asked: LinkRequest
     token: str = field(default="", repr=False)
     opened: int = 0
     created_at: datetime

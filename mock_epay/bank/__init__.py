@@ -19,6 +19,7 @@ from mock_epay.model import (
     Dialect,
     Invoice,
     InvoiceLink,
+    LinkRequest,
     Merchant,
     Payer,
     PaymentObject,
@@ -252,10 +253,8 @@ class Bank:
             await saved.deactivate(work, card_id)
             work.save(replace(token, spent=True))
 
-    async def make_link(
-        self, access_token: str, order: PaymentObject, shop_id: str, seconds: int, notes: Notes
-    ) -> tuple[InvoiceLink, Merchant]:
-        """Let an order wait at an address for its customer, so many seconds. It spends the token.
+    async def make_link(self, access_token: str, asked: LinkRequest, notes: Notes) -> tuple[InvoiceLink, Merchant]:
+        """Let an order wait at an address for its customer. It spends the token.
 
         Raises:
             InvalidToken: the token is unknown, spent or expired.
@@ -264,7 +263,7 @@ class Bank:
         """
         async with self.store.work(await self._owner_of(access_token)) as work:
             token = await tokens.usable(work, access_token)
-            link = await links.make(work, order, shop_id, seconds, notes)
+            link = await links.make(work, asked, notes)
             work.save(replace(token, spent=True))
             return link, work.merchant
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from mock_epay.bank import checkouts, tokens, transactions
 from mock_epay.errors import BadField, ExpiredLink
-from mock_epay.model import Checkout, CheckoutState, InvoiceLink, PaymentObject, TokenRequest
+from mock_epay.model import Checkout, CheckoutState, InvoiceLink, LinkRequest, TokenRequest
 from mock_epay.notes import Notes
 from mock_epay.settings import Settings
 from mock_epay.store import Work
@@ -14,24 +14,26 @@ from mock_epay.store import Work
 SOURCE: Final = "documented: invoice links"
 
 
-async def make(work: Work, order: PaymentObject, shop_id: str, seconds: int, notes: Notes) -> InvoiceLink:
+async def make(work: Work, asked: LinkRequest, notes: Notes) -> InvoiceLink:
     """Let an order wait for its customer.
 
     Raises:
         BadField: the shop is not this merchant's; the invoice number is taken or paid.
 
     """
-    terminal = next((one for one in work.merchant.terminals if shop_id and one.shop_id == shop_id.lower()), None)
+    order = asked.order
+    terminal = next((one for one in work.merchant.terminals if one.shop_id == asked.shop_id.lower()), None)
     if terminal is None:
-        raise BadField("shop_id", shop_id, f"no shop of {work.merchant.client_id}", SOURCE)
+        raise BadField("shop_id", asked.shop_id, f"no shop of {work.merchant.client_id}", SOURCE)
     invoice = await tokens.book(work, order.invoice_id, "invoice_id", notes)
     if not order.post_link:
         notes.remark("no-postlink", "post_link")
     link = InvoiceLink(
         id=transactions.fakes(work, invoice.number, invoice.tokens).uuid("link"),
         order=replace(order, terminal=terminal.id, hints=tuple(notes.hints)),
+        asked=asked,
         created_at=work.now,
-        expires_at=work.now + timedelta(seconds=seconds),
+        expires_at=work.now + timedelta(seconds=asked.seconds),
     )
     work.save(link)
     work.record("link.made", invoice.number, link=link.id, expires_at=link.expires_at)

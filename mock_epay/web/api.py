@@ -125,9 +125,9 @@ class Services:
     async def make_link(self, request: Request) -> Response:
         """Let an order wait at an address."""
         token, notes = await self._begin(request)
-        order, shop_id, seconds = incoming.invoice_link(await self._body(request), notes)
-        link, merchant = await self._bank.make_link(token, order, shop_id, seconds, notes)
-        body = outgoing.invoice_link(link, guard.base_url(request), SPELLINGS[merchant.dialect])
+        asked = incoming.invoice_link(await self._body(request), notes)
+        link, merchant = await self._bank.make_link(token, asked, notes)
+        body = outgoing.invoice_link(link, merchant, guard.base_url(request))
         return self._answered("invoice-link-response", body, notes)
 
     async def terminal(self, request: Request) -> Response:

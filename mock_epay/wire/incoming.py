@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from mock_epay import addresses, lz, resources
 from mock_epay.errors import BadField, InvalidToken
-from mock_epay.model import Language, PaymentObject, TokenRequest
+from mock_epay.model import Language, LinkRequest, PaymentObject, TokenRequest
 from mock_epay.notes import Notes
 from mock_epay.wire.contracts import AMOUNT_INVALID, check_request, near_names
 
@@ -64,7 +64,6 @@ _LINK: Final = {
     "failure_back_link": "failure_back_link",
 }
 _DOCUMENTED_LANGUAGES: Final = {"rus", "kaz", "eng"}
-_PERIODS: Final = {"d": 86_400, "h": 3_600, "m": 60}  # seconds
 _VERBATIM: Final = {"description", "data"}
 _OPERATIONS: Final = "documented: operations charge, cancel, refund"
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
@@ -159,8 +158,8 @@ def card_payment(schema: str, body: bytes, spellings: Sequence[str], notes: Note
     return CardPayment(order=order, cryptogram=filled.get("cryptogram", ""), saved_card=card_id)
 
 
-def invoice_link(body: bytes, notes: Notes) -> tuple[PaymentObject, str, int]:
-    """Read the JSON of a request for an invoice link; return the order, the shop's id and the seconds it lasts.
+def invoice_link(body: bytes, notes: Notes) -> LinkRequest:
+    """Read the JSON of a request for an invoice link.
 
     Raises:
         BadField: a field is missing or breaks its rule.
@@ -169,8 +168,12 @@ def invoice_link(body: bytes, notes: Notes) -> tuple[PaymentObject, str, int]:
     schema = "invoice-link-request"
     filled = _typed(schema, json_object(body), notes)
     order = _order(schema, filled, _LINK, notes)
-    period = filled.get("expire_period", "1d")
-    return order, filled["shop_id"], int(period[:-1]) * _PERIODS[period[-1]]
+    return LinkRequest(
+        order=order,
+        shop_id=filled["shop_id"],
+        period=filled.get("expire_period", "1d"),
+        notifier_sms=filled.get("notifier_contact_sms", ""),
+    )
 
 
 def confirmation(schema: str, fields: Mapping[str, Any]) -> tuple[str, str, str]:

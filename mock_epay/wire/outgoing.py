@@ -185,17 +185,43 @@ def saved_cards(cards: Sequence[SavedCard], merchant: Merchant) -> list[dict[str
     ]
 
 
-def invoice_link(link: InvoiceLink, base_url: str, spelling: Spelling) -> dict[str, object]:
-    """Write the answer to a request for an invoice link."""
-    return {
+def invoice_link(link: InvoiceLink, merchant: Merchant, base_url: str) -> dict[str, object]:
+    """Write the answer to a request for an invoice link; the real server was seen to give back the whole request."""
+    spelling = SPELLINGS[merchant.dialect]
+    order, asked = link.order, link.asked
+    told: dict[str, object] = {
         "id": link.id,
         "invoice_url": f"{base_url}/api/redirect/invoice-link/{link.id}",
         "status": spelling.link_status,
-        "invoice_id": link.order.invoice_id,
-        "amount": number(link.order.amount),
-        "currency": link.order.currency,
+        "invoice_id": order.invoice_id,
+        "amount": number(order.amount),
+        "currency": order.currency,
         "expire_date": _local(link.expires_at, digits=6),
     }
+    if spelling.link_echo:
+        told |= {
+            "shop_id": asked.shop_id,
+            "invoice_alt": "",
+            "language": order.language,
+            "description": order.description,
+            "account_id": order.account_id,
+            "recipient_contact": order.email,
+            "recipient_contact_sms": order.phone,
+            "notifier_contact": "",
+            "notifier_contact_sms": asked.notifier_sms,
+            "expire_period": asked.period,
+            "post_link": order.post_link,
+            "failure_post_link": order.failure_post_link,
+            "back_link": order.back_link,
+            "failure_back_link": order.failure_back_link,
+            "created_date": _local(link.created_at, digits=6),
+            "updated_date": "0001-01-01T00:00:00Z",
+            "merchant_id": merchant.client_id,
+            "terminal_id": order.terminal,
+            "card_save": order.card_save,
+            "data": order.data,
+        }
+    return told
 
 
 def terminal(found: Terminal, merchant: Merchant) -> dict[str, object]:
