@@ -35,11 +35,12 @@ def check_client(merchant: Merchant | None, request: TokenRequest) -> Merchant:
 
 async def issue(work: Work, request: TokenRequest, notes: Notes) -> Token:
     """Make a token; one that pays also books its invoice number."""
-    value = fake.chance_token()
     if request.invoice_id:
         invoice = await book(work, request.invoice_id, "invoiceID", notes)
         path = (work.merchant.seed, work.merchant.client_id, invoice.number, "token", str(invoice.tokens))
         value = fake.Fake(*path).token()
+    else:
+        value = fake.chance_token()
     token = grant(work, value, replace(request, hints=tuple(notes.hints)), work.merchant.token_ttl_s)
     hints = [hint.rule for hint in notes.hints]
     work.record("token.issued", request.invoice_id or "", amount=request.amount, hints=hints)

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
 from functools import cache, wraps
 from typing import Any, Final
 
@@ -231,7 +230,7 @@ class PayForm:
             "saved_cards": saved,
             "verification": order.verification,
             "can_save_card": bool(order.account_id) and not order.verification,
-            "hints": [asdict(hint) for hint in order.hints],
+            "hints": [outgoing.hint(hint) for hint in order.hints],
             "panel": panel if self._settings.panel and not short else None,
         }
 

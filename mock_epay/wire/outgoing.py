@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -241,9 +240,20 @@ def terminal(found: Terminal, merchant: Merchant) -> dict[str, object]:
     }
 
 
+def hint(noted: Hint) -> dict[str, str]:
+    """Write a hint."""
+    return {
+        "rule": noted.rule,
+        "field": noted.field,
+        "value": noted.value,
+        "why": noted.why,
+        "tag": noted.tag,
+    }
+
+
 def hints(noted: Sequence[Hint]) -> str:
     """Write hints for an answer's header: JSON in ASCII, the last ones left out where it would be too long."""
-    shown = [asdict(hint) for hint in noted]
+    shown = [hint(one) for one in noted]
     while len(text := json.dumps(shown)) > _LONGEST_HEADER:
         shown.pop()
     return text
