@@ -59,7 +59,12 @@ class BadField(Refusal):
         shown = None if value is None else excerpt(value)
         stated = "is missing" if shown is None else f'is "{shown}"'
         super().__init__(
-            f"{field} {stated}: {rule} ({source})", code=code, field=field, value=shown, rule=rule, source=source
+            f"{excerpt(field)} {stated}: {rule} ({source})",
+            code=code,
+            field=excerpt(field),
+            value=shown,
+            rule=rule,
+            source=source,
         )
 
 

@@ -13,6 +13,8 @@ TEMPLATES = PACKAGE / "templates"
 
 # The wheel carries the schemas inside the package; a checkout has them at its top.
 SCHEMAS = next(folder for folder in (PACKAGE / "schemas", PACKAGE.parent / "schemas") if folder.is_dir())
+# Not a schema itself: it stands beside those that it refers to.
+OPENAPI = SCHEMAS / "openapi.json"
 
 
 @cache
@@ -45,4 +47,4 @@ def schema(name: str) -> dict[str, Any]:
 @cache
 def schema_names() -> frozenset[str]:
     """Return the names of the schemas there are."""
-    return frozenset(path.stem for path in SCHEMAS.glob("*.json"))
+    return frozenset(path.stem for path in SCHEMAS.glob("*.json") if path != OPENAPI)

@@ -21,7 +21,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "server",
         "web",
         "web.acs",
-        "web.oauth web.payform web.api",
+        "web.oauth web.payform web.api web.reference",
         "web.guard web.forms web.cardform web.render",
         "bank postlinks",
         "bank.links",
@@ -51,7 +51,7 @@ HOMES: Final = {
     "jsonschema": {"wire.contracts"},
     "markupsafe": {"web.render"},
     "python_multipart": {"web.forms"},
-    "starlette": {"web", "web.acs", "web.api", "web.demo", "web.guard", "web.oauth", "web.payform"},
+    "starlette": {"web", "web.acs", "web.api", "web.demo", "web.guard", "web.oauth", "web.payform", "web.reference"},
     "uvicorn": {"server"},
     "yarl": {"postlinks"},
 }

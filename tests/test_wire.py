@@ -161,3 +161,21 @@ def test_the_header_with_hints_stays_short_and_ascii() -> None:
     assert len(text) <= 4096
     assert text.isascii()
     assert 0 < len(json.loads(text)) < 20
+
+
+@pytest.mark.parametrize(("value", "found"), [({}, "an object"), ([], "an array")])
+def test_a_value_that_is_no_text_is_named_for_what_it_is(value: object, found: str) -> None:
+    with pytest.raises(BadField) as caught:
+        incoming.json_fields(json.dumps({"a" * 200: value}).encode())
+    assert caught.value.value == found
+    assert contracts.encode("error", outgoing.error(caught.value), check=True)
+
+
+@pytest.mark.parametrize(("amount", "taken"), [("999999999999.99", True), ("1000000000000", False)])
+def test_the_largest_amount_is_the_same_for_everybody(amount: str, taken: bool) -> None:
+    try:
+        incoming.payment_object(ORDER | {"amount": amount}, Notes())
+    except BadField as refused:
+        assert (refused.field, taken) == ("amount", False)  # noqa: PT017
+    else:
+        assert taken

@@ -17,11 +17,12 @@ from mock_epay.bank import Bank
 from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
 from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
-from mock_epay.web import acs, api, demo, guard, oauth, payform
+from mock_epay.web import acs, api, demo, guard, oauth, payform, reference
 
 _log: Final = logging.getLogger("mock_epay")
 
 DEMO_MERCHANT: Final = "test"
+_PAGES: Final = ("/payform", "/acs")  # what stands there answers with pages
 
 
 def create_app(bank: Bank) -> Starlette:
@@ -56,6 +57,7 @@ def _routes(bank: Bank) -> list[BaseRoute]:
         *payform.routes(bank),
         *acs.routes(bank),
         Route("/schemas/{name}.json", _schema),
+        *reference.routes(),
         *demo.demo_shop(**_demo_credentials()),
         Route("/", _welcome),
     ]
@@ -105,7 +107,8 @@ def _lost(request: Request, lost: Exception) -> Response:
     if lost.status_code == WrongMethod.status:
         allowed = ", ".join(sorted((lost.headers or {}).get("Allow", "").split(", ")))
         wrong = WrongMethod(f"{path} takes {allowed}, not {request.method}", field="method", rule=allowed)
-    response = oauth.refused(wrong, check=False)
+    page = isinstance(wrong, NotFound) and request.url.path.startswith(_PAGES)
+    response: Response = payform.refused_page(request, wrong) if page else oauth.refused(wrong, check=False)
     response.headers.update(lost.headers or {})
     return response
 
@@ -113,6 +116,6 @@ def _lost(request: Request, lost: Exception) -> Response:
 def _failed(request: Request, _: Exception) -> Response:
     """Answer for a fault of our own, with a page where a page was asked for."""
     fault = Fault("the sandbox has failed; its log says where. Please report it.")
-    if request.url.path.startswith(("/payform", "/acs")):
+    if request.url.path.startswith(_PAGES):
         return payform.refused_page(request, fault)
     return oauth.refused(fault, check=False)

@@ -24,7 +24,7 @@ def routes(bank: Bank) -> list[BaseRoute]:
     return [
         Route("/acs", payform.as_page(pages.enter), methods=["POST"]),
         Mount(_STATIC, StaticFiles(directory=resources.STATIC / "issuer")),
-        Route("/acs/{challenge_id}", payform.as_page(pages.show), methods=["GET", "POST"]),
+        Route("/acs/{challenge_id:uuid}", payform.as_page(pages.show), methods=["GET", "POST"]),
     ]
 
 
@@ -49,7 +49,7 @@ class IssuerPages:
 
     async def show(self, request: Request) -> Response:
         """Ask for the code, or take the answer; then send the cardholder back to where they came from."""
-        challenge_id = request.path_params["challenge_id"]
+        challenge_id = str(request.path_params["challenge_id"])
         if request.method == "GET":
             return self._page(request, await self._bank.challenge(challenge_id))
         fields = await self._fields(request)

@@ -68,7 +68,7 @@ def routes(bank: Bank) -> list[BaseRoute]:
         *(Route(f"/payform/{service}", as_page(_not_simulated)) for service in ("p2p", "aft", "oct")),
         *(Route(f"{prefix}/redirect/invoice-link/{{link_id}}", as_page(pages.open_link)) for prefix in ("", "/api")),
         Route("/payform/outcome/{transaction_id}", as_page(pages.outcome)),
-        Route("/payform/{checkout_id}", as_page(pages.show), methods=["GET", "POST"]),
+        Route("/payform/{checkout_id:uuid}", as_page(pages.show), methods=["GET", "POST"]),
     ]
 
 
@@ -93,7 +93,7 @@ class PayForm:
 
     async def show(self, request: Request) -> Response:
         """Show a checkout as it stands, or try to pay on it."""
-        checkout_id = request.path_params["checkout_id"]
+        checkout_id = str(request.path_params["checkout_id"])
         return (
             await self._pay(request, checkout_id)
             if request.method == "POST"

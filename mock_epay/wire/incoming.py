@@ -356,4 +356,5 @@ def _as_text(name: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return value
-    raise BadField(name, None, "a text, a number or a Boolean", "RFC 8259")
+    found = "an object" if isinstance(value, dict) else "an array"
+    raise BadField(name, found, "a text, a number or a Boolean", "RFC 8259")
