@@ -219,6 +219,22 @@ def test_services_that_are_not_simulated_say_so(shop: Shop, service: str) -> Non
     assert shop.http.get(f"/payform/{service}").status_code == 501
 
 
+@pytest.mark.parametrize(
+    "payment_type",
+    ["applePay", "GOOGLE_PAY", "qr", "installments", "instalment", "HalykID", "p2p", "aft", "oct", "credit"],
+)
+def test_what_is_not_paid_by_card_is_named_and_not_simulated(shop: Shop, payment_type: str) -> None:
+    page = shop.open(paymentType=payment_type)
+    assert (page.status_code, state(page)[0], marked(page, "error-field")) == (501, "refused", "paymentType")
+    assert "pay by card" in marked(page, "error-message")
+
+
+def test_a_payment_type_that_nobody_knows_earns_a_hint(shop: Shop) -> None:
+    page = shop.open(paymentType="barter")
+    assert state(page)[0] == "open"
+    assert '"rule": "payment-type"' in page.headers["x-mock-epay-hints"]
+
+
 @pytest.mark.parametrize(("amount", "rule"), [(0, "more than 0"), ("1.001", "at most 2 digits behind the point")])
 def test_an_amount_that_nobody_can_pay_is_refused(shop: Shop, amount: object, rule: str) -> None:
     page = shop.http.get(shop.address(shop.order(shop.token(), amount=amount)))

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from mock_epay import addresses, lz, resources
-from mock_epay.errors import BadField, InvalidToken
+from mock_epay.errors import BadField, InvalidToken, NotSimulated, excerpt
 from mock_epay.model import Language, LinkRequest, PaymentObject, TokenRequest
 from mock_epay.notes import Notes
 from mock_epay.wire.contracts import AMOUNT_INVALID, check_request, near_names
@@ -62,6 +62,19 @@ _LINK: Final = {
     "failure_post_link": "failure_post_link",
     "back_link": "back_link",
     "failure_back_link": "failure_back_link",
+}
+_BY_CARD: Final = {"", "card", "cardId", "cardVerification"}
+# What tells, in a paymentType, a service of the bank's that the sandbox does not have.
+_OTHER_SERVICES: Final = {
+    "applepay": "Apple Pay",
+    "googlepay": "Google Pay",
+    "qr": "payment by QR code",
+    "instal": "payment by instalments",
+    "credit": "payment on credit",
+    "halykid": "HalykID",
+    "p2p": "a transfer from card to card (P2P)",
+    "aft": "taking money from a card for a transfer (AFT)",
+    "oct": "paying money out to a card (OCT)",
 }
 _DOCUMENTED_LANGUAGES: Final = {"rus", "kaz", "eng"}
 _VERBATIM: Final = {"description", "data"}
@@ -302,6 +315,7 @@ def _order(schema: str, filled: dict[str, Any], names: Mapping[str, str], notes:
     near_names(schema, filled, notes)
     known = {attribute: filled[name] for name, attribute in names.items() if name in filled}
     order = PaymentObject(**known, reads=page_language(known.get("language", "")))
+    _check_payment_type(order, notes)
     _check_amount(order)
     if order.language and order.language not in _DOCUMENTED_LANGUAGES:
         notes.remark("language-spelling", "language", order.language)
@@ -310,6 +324,17 @@ def _order(schema: str, filled: dict[str, Any], names: Mapping[str, str], notes:
     if order.verification and not order.account_id:
         notes.remark("verification-account", "accountId")
     return order
+
+
+def _check_payment_type(order: PaymentObject, notes: Notes) -> None:
+    """Refuse what is not paid by card; what nobody knows is paid by card, and a hint says so."""
+    wanted = re.sub(r"[^a-z0-9]", "", order.payment_type.lower())
+    service = next((name for sign, name in _OTHER_SERVICES.items() if sign in wanted), None)
+    if service is not None:
+        message = f"{service} is not simulated; leave paymentType out and pay by card"
+        raise NotSimulated(message, field="paymentType", value=excerpt(order.payment_type), rule="a payment by card")
+    if order.payment_type not in _BY_CARD:
+        notes.remark("payment-type", "paymentType", order.payment_type)
 
 
 def _is_json(text: str) -> bool:
