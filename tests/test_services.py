@@ -307,6 +307,16 @@ def test_a_pay_page_challenge_is_not_for_servers_to_confirm(shop: Shop) -> None:
     assert ask(shop, "POST /payment/confirm", shop.status_token(), body).json()["code"] == 690
 
 
+def test_an_answer_that_comes_twice_changes_nothing(shop: Shop) -> None:
+    page = shop.buy(CHALLENGED)
+    code = {"code": marked(page, "sandbox-code")}
+    assert state(shop.pay(action(page), code)) == ("approved", "0")
+    before = shop.status()
+    assert state(shop.pay(action(page), code)) == ("approved", "0")
+    assert state(shop.pay(action(page), {"answer": "cancel"})) == ("approved", "0")
+    assert shop.status() == before
+
+
 def test_two_payments_of_one_invoice_take_the_money_once(shop: Shop) -> None:
     secure = pay(shop, CHALLENGED).json()["secure3D"]
     assert pay(shop).status_code == 200
