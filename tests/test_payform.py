@@ -219,6 +219,13 @@ def test_services_that_are_not_simulated_say_so(shop: Shop, service: str) -> Non
     assert shop.http.get(f"/payform/{service}").status_code == 501
 
 
+@pytest.mark.parametrize("field", ["amount", "auth"])
+def test_what_every_order_needs_is_missed(shop: Shop, field: str) -> None:
+    order = shop.order(shop.token()) | {field: ""}
+    page = shop.http.get(shop.address(order))
+    assert (page.status_code, marked(page, "error-field")) == (400, field)
+
+
 @pytest.mark.parametrize(
     "payment_type",
     ["applePay", "GOOGLE_PAY", "qr", "installments", "instalment", "HalykID", "p2p", "aft", "oct", "credit"],

@@ -496,6 +496,14 @@ def test_lenient_checks_turn_documented_rules_into_hints(lenient: Shop, shop_ser
     assert (refund.status_code, hints(refund)["amount"]["rule"]) == (200, "rule-broken")
 
 
+def test_lenient_checks_leave_out_what_no_rule_can_use(lenient: Shop) -> None:
+    token = lenient.token()["access_token"]
+    nameless = ask(lenient, "POST /payment/cryptopay", token, payment(lenient, invoiceId={"no": "number"}))
+    assert (nameless.status_code, nameless.json()["field"]) == (400, "invoiceId")
+    paid = ask(lenient, "POST /payment/cryptopay", token, payment(lenient, cardSave="yes"))
+    assert (paid.status_code, hints(paid)["cardSave"]["rule"]) == (200, "rule-broken")
+
+
 def test_a_cryptogram_of_another_key_stands_for_the_card_of_the_setting(lenient: Shop) -> None:
     token = lenient.token()["access_token"]
     body = payment(lenient, cryptogram="A" * 683 + "=")
