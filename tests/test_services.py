@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any, Final
 
 import httpx
@@ -25,7 +26,7 @@ from support import (
 
 from mock_epay import issuer
 from mock_epay.bank import payments
-from mock_epay.model import Card, CardMask
+from mock_epay.model import Card
 from mock_epay.notes import Notes
 from mock_epay.server import running
 from mock_epay.settings import Settings
@@ -333,7 +334,7 @@ def test_a_card_saved_twice_is_one_card(shop: Shop) -> None:
     cards = ask(shop, "GET /cards/customer-2", shop.status_token()).json()
     assert len(cards) == 1
     assert APPROVES["pan"] not in str(cards)
-    assert cards[0]["CardHash"] not in str(CardMask(first="440563", last="5096", brand="VISA", issuer=""))
+    assert cards[0]["CardHash"] != sha256(APPROVES["pan"].encode()).hexdigest()
 
 
 def test_a_card_that_was_taken_away_may_be_saved_again(shop: Shop) -> None:
@@ -509,7 +510,7 @@ def test_a_cryptogram_of_another_key_stands_for_the_card_of_the_setting(lenient:
     body = payment(lenient, cryptogram="A" * 683 + "=")
     paid = ask(lenient, "POST /payment/cryptopay", token, body)
     assert paid.status_code == 200, paid.text
-    assert hints(paid)["cryptogram"]["rule"] in {"cryptogram-key", "cryptogram-latin"}
+    assert hints(paid)["cryptogram"]["rule"] == "cryptogram-key"  # the last of two
     assert lenient.status()["transaction"]["cardMask"] == "4405...5096"
 
 

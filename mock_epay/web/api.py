@@ -80,7 +80,7 @@ class Services:
         """Pay with a card that the shop's own form took."""
         token, notes = await self._begin(request)
         body = await self._body(request)
-        asked = incoming.card_payment("card-payment-request", body, cryptogram.FIELD_SPELLINGS, notes)
+        asked = incoming.card_payment("card-payment-request", body, notes, cryptogram.FIELD_SPELLINGS)
         card = self._opened(asked, notes)
         paid = await self._bank.pay_by_card(token, asked.order, card, notes)
         return self._paid(request, *paid, notes)
@@ -88,7 +88,7 @@ class Services:
     async def pay_by_saved_card(self, request: Request) -> Response:
         """Pay with a card that a customer has saved."""
         token, notes = await self._begin(request)
-        asked = incoming.card_payment("saved-card-payment-request", await self._body(request), ("cryptogram",), notes)
+        asked = incoming.card_payment("saved-card-payment-request", await self._body(request), notes)
         paid = await self._bank.pay_by_saved_card(token, asked.order, asked.saved_card, notes)
         return self._paid(request, *paid, notes)
 

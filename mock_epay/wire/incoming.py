@@ -151,7 +151,7 @@ def payment_object(pairs: Mapping[str, str], notes: Notes) -> tuple[PaymentObjec
     return order, filled["auth"]["access_token"]
 
 
-def card_payment(schema: str, body: bytes, spellings: Sequence[str], notes: Notes) -> CardPayment:
+def card_payment(schema: str, body: bytes, notes: Notes, spellings: Sequence[str] = ("cryptogram",)) -> CardPayment:
     """Read the JSON of a payment with a card of the shop's own form, or a saved one.
 
     `spellings` are the names that the cryptogram goes by, the schema's own first.
