@@ -40,6 +40,15 @@ def is_local(host: str) -> bool:
         return "." not in host or host.rpartition(".")[2] in _LOCAL_ENDINGS
 
 
+def is_own(host: str) -> bool:
+    """Return whether nobody can have made this host lead here from far away: an address, or a name of nearby use."""
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return is_local(host)
+    return True
+
+
 def _spellings(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Address]:
     """Return the address with those that it stands for: IPv4 inside IPv6 in its several forms."""
     if isinstance(address, IPv4Address):

@@ -8,11 +8,16 @@
     ├── InvalidToken            401  invalid_token: unknown, expired
     │   └── SpentToken               it has served its one operation
     ├── Declined                     the issuer, or 3-D Secure, says no to a payment
+    ├── Forbidden               403  a page of somebody else's, or a foreign name for this machine
     ├── NotFound                404
     ├── ExpiredLink             410  an invoice link that lasts no more
     ├── WrongMethod             405
+    ├── NotInTime               408  what was waited for did not happen
+    ├── Conflict                409  the state of things forbids it
     ├── TooLarge                413
+    ├── NotJson                 415
     ├── Fault                   500  the sandbox itself is wrong
+    ├── PlannedRefusal          any  a script wants a service to fail
     └── NotSimulated            501  the bank has it, the sandbox does not
 
 A refusal is raised where the rule stands and becomes JSON or a page at the edge, in `mock_epay.web`.
@@ -104,6 +109,13 @@ class Declined(Refusal):
     error = "declined"
 
 
+class Forbidden(Refusal):
+    """A request that a developer did not mean to make: another site's page sent it, or had it sent here."""
+
+    status = 403
+    error = "forbidden"
+
+
 class NotFound(Refusal):
     """Nothing stands at this address."""
 
@@ -125,6 +137,20 @@ class WrongMethod(Refusal):
     error = "method_not_allowed"
 
 
+class NotInTime(Refusal):
+    """What was waited for did not happen."""
+
+    status = 408
+    error = "timeout"
+
+
+class Conflict(BadField):
+    """The state of things forbids what was asked for."""
+
+    status = 409
+    error = "conflict"
+
+
 class TooLarge(Refusal):
     """More bytes than the sandbox reads."""
 
@@ -132,11 +158,25 @@ class TooLarge(Refusal):
     error = "too_large"
 
 
+class NotJson(BadField):
+    """A body of another type than JSON."""
+
+    status = 415
+    error = "not_json"
+
+
 class Fault(Refusal):
     """Something in the sandbox itself has failed; the traceback goes to the log, never to the caller."""
 
     status = 500
     error = "server_error"
+
+
+class PlannedRefusal(Refusal):
+    """A service that fails because a script wants it to; its status is the script's."""
+
+    status = 500
+    error = "planned_fault"
 
 
 class NotSimulated(Refusal):

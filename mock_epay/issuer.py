@@ -23,6 +23,7 @@ ANY_CODE: Final = "123"
 # Why an attempt was decided as it was, for those who ask.
 NOT_A_TEST_CARD: Final = "not a test card"
 BAD_CHECK_DIGIT: Final = "the number fails its check digit"
+UNKNOWN_CARD: Final = (NOT_A_TEST_CARD, BAD_CHECK_DIGIT)
 
 _WRONG_DATA: Final = {WRONG_EXPIRY, WRONG_CODE, INVALID_NUMBER}
 _FAMILY: Final = "40000099"
@@ -72,13 +73,17 @@ class OwnCard:
 class Decision:
     """The issuer's answer to an attempt: 0 approves, any other reason code declines; `why` is for the developer.
 
-    With the 3-D Secure of a `challenge` it counts only once the cardholder has answered a question.
+    With the 3-D Secure of a `challenge` it counts only once the cardholder has answered a question. The rest is what
+    a script adds: which rule nearly applied, how the postlink is delivered, how many seconds the payer waits.
     """
 
     reason_code: int
     mask: CardMask
     why: str
     three_ds: ThreeDs = "none"
+    nearest_rule: str = ""
+    plan: str = ""
+    delay_s: float = 0
 
 
 @cache
@@ -138,8 +143,8 @@ def card_for(reason_code: int) -> str:
 
 
 def card_of(pan: str) -> Card | None:
-    """Return the card with this number as its holder would type it, or None when there is no such test card."""
-    if pan in own_cards():
+    """Return the card with this number as its holder would type it, or None when it is no test card."""
+    if pan in own_cards() or _of_family(pan):
         return Card(pan=pan, expiry=ANY_EXPIRY, cvc=ANY_CODE)
     known = test_cards().get(pan)
     return Card(pan=pan, expiry=known.pairs[0].expiry, cvc=known.pairs[0].cvc) if known else None

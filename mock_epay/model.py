@@ -7,9 +7,13 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from mock_epay.errors import BadField
+from mock_epay.settings import Settings
+
+_USUAL: Final = Settings()
 
 Language = Literal["rus", "kaz", "eng"]
 Dialect = Literal["documented", "observed"]
+Checks = Literal["strict", "lenient"]
 ThreeDs = Literal["none", "frictionless", "challenge"]
 
 
@@ -68,6 +72,7 @@ class DeliveryState(StrEnum):
     QUEUED = "queued"
     DELIVERED = "delivered"
     GIVEN_UP = "given up"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +98,10 @@ class Terminal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merchant:
-    """Who sells; the owner of a world. `seed` decides every invented value in it."""
+    """Who sells; the owner of a world. `seed` decides every invented value in it.
+
+    What follows the seed are the settings that a merchant may have of its own, by the same names.
+    """
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -103,8 +111,18 @@ class Merchant:
     terminals: tuple[Terminal, ...]
     seed: str
     dialect: Dialect = "documented"
-    token_ttl_s: int = 7200
+    checks: Checks = "strict"
     three_ds: ThreeDs | Literal["card"] = "card"
+    foreign_key_card: str = _USUAL.foreign_key_card
+    unsettled_s: int = _USUAL.unsettled_s
+    token_ttl_s: int = _USUAL.token_ttl_s
+    page_ttl_s: int = _USUAL.page_ttl_s
+    page_attempts: int = _USUAL.page_attempts
+    countdown_s: int = _USUAL.countdown_s
+    notify_each_failure: bool = _USUAL.notify_each_failure
+    postlink_timeout_s: float = _USUAL.postlink_timeout_s
+    postlink_retry_s: tuple[float, ...] = _USUAL.postlink_retry_s
+    self_check: bool = _USUAL.self_check
 
     def terminal(self, terminal_id: str) -> Terminal | None:
         """Return the terminal with this id, or None when it is not this merchant's."""
@@ -142,6 +160,11 @@ class Token:
     issued_at: datetime
     expires_at: datetime
     spent: bool = False
+
+    @property
+    def invoice_id(self) -> str:
+        """Which order it pays, if any."""
+        return self.request.invoice_id or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +245,11 @@ class Checkout:
     reason_code: int = 0
 
     @property
+    def invoice_id(self) -> str:
+        """Which order it is for."""
+        return self.order.invoice_id
+
+    @property
     def due_at(self) -> datetime | None:
         """The moment at which the page's time is over, while that still matters."""
         return self.expires_at if self.state is CheckoutState.OPEN else None
@@ -266,7 +294,8 @@ class Transaction:
     """The bank's record of one attempt and its life.
 
     `reference` and `approval_code` are empty unless approved. `taken` and `returned` are money, in the order's
-    currency: what has been charged, and how much of that was given back.
+    currency: what has been charged, and how much of that was given back. `plan` is how its postlink is delivered, and
+    `delay_s` how long, in real seconds, the payer waits for the answer; both come from a script.
     """
 
     id: str
@@ -278,6 +307,10 @@ class Transaction:
     decided_at: datetime | None = None
     reason_code: int = 0
     decided_by: str = ""
+    nearest_rule: str = ""
+    plan: str = ""
+    delay_s: float = 0
+    checkout_id: str = ""
     card: CardMask | None = None
     payer: Payer
     place: Place
@@ -311,6 +344,7 @@ class Challenge:
 
     id: str
     transaction_id: str
+    invoice_id: str
     checkout_id: str = ""
     token: str = field(repr=False)
     secret_hash: str = field(repr=False)
@@ -428,28 +462,33 @@ class Event:
     facts: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How a kind of thing is kept: the attribute that names it, those it is found by, whether it falls due."""
-
-    key: str
-    found_by: tuple[str, ...] = ()
-    falls_due: bool = False
-
-
-SHAPES: Final[dict[type, Shape]] = {
-    Token: Shape("value"),
-    Invoice: Shape("number", ("tail", "number_alt")),
-    Checkout: Shape("id", ("token",), falls_due=True),
-    Transaction: Shape("id", ("invoice_id",)),
-    Delivery: Shape("id", ("invoice_id",), falls_due=True),
-    Attempt: Shape("id", ("delivery_id", "invoice_id")),
-    Challenge: Shape("id", ("transaction_id", "token"), falls_due=True),
-    SavedCard: Shape("id", ("account_id",)),
-    InvoiceLink: Shape("id"),
+# Whatever can happen in a world, and what it means.
+EVENTS: Final[dict[str, str]] = {
+    "token.issued": "the shop asked for a token and got it",
+    "link.made": "the shop made an invoice link",
+    "checkout.opened": "the pay page was opened",
+    "checkout.closed": "the pay page's time, or its last attempt, is over",
+    "transaction.challenged": "the issuer asks the cardholder for a code, 3-D Secure",
+    "challenge.answered": "the cardholder answered the issuer",
+    "transaction.authorized": "the money is held",
+    "transaction.charged": "the money is taken",
+    "transaction.declined": "the issuer said no",
+    "transaction.failed": "the attempt ended without the issuer's answer",
+    "transaction.verified": "the card was checked",
+    "transaction.cancelled": "the shop let go of held money",
+    "transaction.refunded": "the shop gave money back",
+    "card.saved": "the card was saved",
+    "card.deactivated": "a saved card pays no more",
+    "postlink.queued": "a postlink is to go out",
+    "postlink.held": "a postlink waits to be released",
+    "postlink.released": "a postlink was released",
+    "postlink.withheld": "no postlink will go out, as the script wants it",
+    "postlink.delivered": "the shop took a postlink",
+    "postlink.failed": "the shop did not take a postlink",
+    "status.asked": "the shop asked for the status",
+    "fault.struck": "an answer was spoilt, as was asked for",
+    "clock.changed": "the clock was changed",
 }
-
-Stored = Token | Invoice | Checkout | Transaction | Delivery | Attempt | Challenge | SavedCard | InvoiceLink
 
 
 def check_move(old: Status, new: Status) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -18,10 +18,10 @@ from mock_epay import __version__, addresses
 from mock_epay.clock import stopwatch
 from mock_epay.fake import Fake
 from mock_epay.model import Attempt, Delivery, DeliveryState
-from mock_epay.settings import Settings
 from mock_epay.store import Store, UnknownMerchantError
 
 DELIVERED: Final = "delivered"
+OUTDATED: Final = "outdated"
 
 _PER_RECEIVER: Final = 8  # attempts under way at once to one host and port, so that a slow shop delays itself alone
 _ANSWER_KEPT: Final = 4096  # bytes
@@ -32,8 +32,8 @@ _HEADERS: Final = {
 }
 
 
-# Notices of one invoice to one receiver: merchant, invoice number, receiver.
-_Lane = tuple[str, str, str]
+# Notices of one invoice to one receiver share a lane: merchant, invoice number, receiver.
+_Key = tuple[str, str, str]
 
 
 class BlockedAddressError(Exception):
@@ -65,51 +65,75 @@ class Outcome:
     answer: str = ""
 
 
+@dataclass(slots=True)
+class _Lane:
+    """What waits to go out, and who takes it there."""
+
+    waiting: deque[Delivery]
+    walk: "asyncio.Task[None]"
+
+
 class Courier:
     """Delivers one store's postlinks, many at once, few at once to any one receiver."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._settings = settings
-        self._lanes: dict[_Lane, deque[tuple[str, Delivery]]] = {}
+        self._lanes: dict[_Key, _Lane] = {}
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def __aenter__(self) -> Self:
+        # No connection is kept: a shop may close it just when the next notice goes out, or serve one at a time.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True, resolver=_GuardedResolver()),
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),  # what one shop sets is no other's business
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
 
     async def run(self) -> NoReturn:
         """Deliver what falls due; goes on until it is cancelled."""
-        # No connection is kept: a shop may close it just when the next notice goes out, or serve one at a time.
-        connector = aiohttp.TCPConnector(limit=0, force_close=True, resolver=_GuardedResolver())
-        timeout = aiohttp.ClientTimeout(total=self._settings.postlink_timeout_s)
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                timeout=timeout,
-                headers=_HEADERS,
-                cookie_jar=aiohttp.DummyCookieJar(),  # what one shop sets is no other's business
-            ) as session,
-            asyncio.TaskGroup() as tasks,
-        ):
+        async with asyncio.TaskGroup() as tasks:
             while True:
                 for client_id, delivery in await self._store.claim(Delivery, 100):
-                    lane = (client_id, delivery.invoice_id, _receiver(delivery.url))
-                    if lane not in self._lanes:
-                        self._lanes[lane] = deque()
-                        tasks.create_task(self._walk(session, lane))
-                    self._lanes[lane].append((client_id, delivery))
+                    key = (client_id, delivery.invoice_id, _receiver(delivery.url))
+                    if key not in self._lanes:
+                        waiting: deque[Delivery] = deque()
+                        self._lanes[key] = _Lane(waiting, tasks.create_task(self._walk(key, waiting)))
+                    self._lanes[key].waiting.append(delivery)
 
-    async def _walk(self, session: aiohttp.ClientSession, lane: _Lane) -> None:
+    async def deliver(self, client_id: str, delivery: Delivery) -> str:
+        """Try once to deliver a notice, which its world must still have; return what came of it.
+
+        Raises:
+            UnknownMerchantError: the world has ended.
+
+        """
+        async with self._store.work(client_id) as work:
+            if await work.get(Delivery, delivery.id) != delivery:
+                return OUTDATED
+            patience_s = work.merchant.postlink_timeout_s
+        elapsed = stopwatch()
+        outcome = await post(self._session, delivery.url, delivery.body, patience_s)
+        await self._record(client_id, delivery, outcome, elapsed)
+        return outcome.result
+
+    def forget(self, client_id: str) -> None:
+        """Let go of all that is on its way for a merchant: what belongs to a world ends with it."""
+        for key in [key for key in self._lanes if key[0] == client_id]:
+            self._lanes.pop(key).walk.cancel()
+
+    async def _walk(self, key: _Key, waiting: deque[Delivery]) -> None:
         """Deliver what waits in one lane until nothing does, one after the other, so that it arrives in order."""
-        gate = self._gates.setdefault(lane[-1], asyncio.Semaphore(_PER_RECEIVER))
-        while self._lanes[lane]:
-            client_id, delivery = self._lanes[lane].popleft()
+        gate = self._gates.setdefault(key[-1], asyncio.Semaphore(_PER_RECEIVER))
+        while waiting:
+            delivery = waiting.popleft()
             async with gate:
                 with suppress(UnknownMerchantError):
-                    await self._try(session, client_id, delivery)
-        del self._lanes[lane]
-
-    async def _try(self, session: aiohttp.ClientSession, client_id: str, delivery: Delivery) -> None:
-        elapsed = stopwatch()
-        outcome = await post(session, delivery.url, delivery.body)
-        await self._record(client_id, delivery, outcome, elapsed)
+                    await self.deliver(key[0], delivery)
+        del self._lanes[key]
 
     async def _record(self, client_id: str, delivery: Delivery, outcome: Outcome, elapsed: Callable[[], float]) -> None:
         """Keep what came of an attempt, and when the next one is due."""
@@ -117,7 +141,7 @@ class Courier:
             if await work.get(Delivery, delivery.id) != delivery:
                 return  # the world was made anew meanwhile, and the one that this belongs to is gone
             tries = delivery.tries + 1
-            pauses = self._settings.postlink_retry_s[tries - 1 : tries]
+            pauses = work.merchant.postlink_retry_s[tries - 1 : tries]
             state = DeliveryState.GIVEN_UP
             due_at = None
             if outcome.result == DELIVERED:
@@ -143,18 +167,23 @@ class Courier:
                 "postlink.delivered" if state is DeliveryState.DELIVERED else "postlink.failed",
                 delivery.invoice_id,
                 delivery=delivery.id,
+                url=delivery.url,
                 attempt=tries,
                 result=outcome.result,
                 next_at=due_at,
             )
 
 
-async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> Outcome:
-    """Post a notice once and say what came of it. Redirects are not followed; any 2xx accepts."""
+async def post(session: aiohttp.ClientSession, url: str, body: bytes, patience_s: float) -> Outcome:
+    """Post a notice once and say what came of it, after so many seconds at the latest.
+
+    Redirects are not followed; any 2xx accepts.
+    """
+    timeout = aiohttp.ClientTimeout(total=patience_s)
     try:
         address = URL(url)
         _check_literal(address.host or "")
-        async with session.post(address, data=body, allow_redirects=False) as response:
+        async with session.post(address, data=body, allow_redirects=False, timeout=timeout) as response:
             answer = await _read_some(response)
             return Outcome(result=_judge(response.status), status=response.status, answer=answer)
     except Exception as wrong:  # noqa: BLE001

@@ -4,16 +4,21 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mock_epay.bank import Bank
-from mock_epay.settings import Settings
+from mock_epay.errors import Refusal
+from mock_epay.script import Rule
+from mock_epay.settings import SettingError, Settings
 from mock_epay.store.memory import MemoryStore
-from mock_epay.web import create_app
+from mock_epay.web import create_app, faults
+from mock_epay.wire import control
 
 T = TypeVar("T")
 
@@ -43,12 +48,14 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until a signal ends it; `announce` is called with the address once it takes payments.
 
     Raises:
+        SettingError: the file of rules cannot be used.
         ServerError: the address cannot be listened on, or the sandbox fails to start.
         KeyboardInterrupt: Ctrl-C.
 
     """
+    rules = _rules(settings)
     with _listening(settings) as (listener, url):
-        _Server(Bank(MemoryStore(), settings), lambda: announce(url)).run(sockets=[listener])
+        _Server(Bank(MemoryStore(), settings), rules, lambda: announce(url)).run(sockets=[listener])
 
 
 @contextmanager
@@ -56,10 +63,12 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
     """Run a sandbox in a thread, by default on a free port of the loopback address.
 
     Raises:
+        SettingError: the file of rules cannot be used.
         ServerError: the address cannot be listened on, or the sandbox fails to start.
 
     """
     settings = settings or Settings(port=0)
+    rules = _rules(settings)
     loops: list[asyncio.AbstractEventLoop] = []
     started = threading.Event()
 
@@ -69,7 +78,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
 
     with _listening(settings) as (listener, url):
         bank = Bank(MemoryStore(), settings)
-        server = _Server(bank, ready)
+        server = _Server(bank, rules, ready)
 
         def run() -> None:
             with suppress(ServerError):
@@ -88,13 +97,22 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
             thread.join(_PATIENCE_S)
 
 
+class _Protocol(HttpToolsProtocol):
+    """HTTP, with a way for the application to drop a connection without an answer."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {faults.DROP: self.transport.abort}  # type: ignore[dict-item]
+
+
 class _Server(uvicorn.Server):
     """A uvicorn server that says when it is ready, for there is nothing else to wait for."""
 
-    def __init__(self, bank: Bank, ready: Callable[[], None]) -> None:
+    def __init__(self, bank: Bank, rules: Sequence[Rule], ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                create_app(bank),
+                create_app(bank, rules),
+                http=_Protocol,
                 lifespan="on",
                 ws="none",
                 log_config=None,  # the process's own logging is not ours to set up
@@ -112,6 +130,17 @@ class _Server(uvicorn.Server):
         if not self.started:
             raise ServerError(_NOT_STARTED)
         self._ready()
+
+
+def _rules(settings: Settings) -> Sequence[Rule]:
+    """Read the file of rules, if there is one."""
+    if not settings.rules:
+        return ()
+    try:
+        return control.rules_of_file(Path(settings.rules).read_text("utf-8"))
+    except (OSError, ValueError, Refusal) as wrong:
+        why = getattr(wrong, "strerror", None) or wrong
+        raise SettingError(f'MOCK_EPAY_RULES (--rules) is "{settings.rules}": {why}') from None
 
 
 @contextmanager

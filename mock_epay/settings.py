@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 PREFIX: Final = "MOCK_EPAY_"
+CLIENT_URL: Final = "MOCK_EPAY_URL"  # no setting: where commands find the sandbox
 DIALECTS: Final = ("documented", "observed")
 CHECKS: Final = ("strict", "lenient")
 THREE_DS: Final = ("card", "none", "frictionless", "challenge")
@@ -15,9 +16,9 @@ class SettingError(ValueError):
     """A setting that has no meaning; the message names it, its value and what it takes."""
 
 
-def setting(default: Any, explanation: str, choices: tuple[str, ...] = ()) -> Any:
-    """Declare one row of the table; a text may be limited to some choices."""
-    return field(default=default, metadata={"help": explanation, "choices": choices})
+def setting(default: Any, explanation: str, choices: tuple[str, ...] = (), *, per_merchant: bool = False) -> Any:
+    """Declare one row of the table; a text may be limited to some choices, a merchant may have a value of its own."""
+    return field(default=default, metadata={"help": explanation, "choices": choices, "per_merchant": per_merchant})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,37 +29,59 @@ class Settings:
     port: int = setting(8080, "port to listen on; 0 takes a free one")
     seed: str = setting("", "makes every invented value repeatable; empty: other values in each run")
     dialect: str = setting(
-        "documented", "how the bank spells its answers: documented, or observed at the real server", DIALECTS
+        "documented",
+        "how the bank spells its answers: documented, or observed at the real server",
+        DIALECTS,
+        per_merchant=True,
     )
     checks: str = setting(
         "strict",
         "what a broken documented rule does: strict refuses, lenient only gives a hint, as the bank may",
         CHECKS,
+        per_merchant=True,
     )
     three_ds: str = setting(
-        "card", "3-D Secure of each payment: what the card's row says, or none, frictionless, challenge", THREE_DS
+        "card",
+        "3-D Secure of each payment: what the card's row says, or none, frictionless, challenge",
+        THREE_DS,
+        per_merchant=True,
     )
     foreign_key_card: str = setting(
-        "", "test card to assume when a cryptogram was made with another key, such as the bank's own; empty: refuse it"
+        "",
+        "test card to assume when a cryptogram was made with another key, such as the bank's own; empty: refuse it",
+        per_merchant=True,
     )
     unsettled_s: int = setting(
-        60, "seconds for which check-status answers 103 after a code that is not final (assumed)"
+        60, "seconds for which check-status answers 103 after a code that is not final (assumed)", per_merchant=True
     )
-    token_ttl_s: int = setting(0, "seconds a token lives; 0: what the dialect says, 7200 or 1200")
-    page_ttl_s: int = setting(1200, "seconds a pay page stays open (observed)")
-    page_attempts: int = setting(3, "attempts to pay on one page (observed)")
-    countdown_s: int = setting(5, "seconds the result page waits before it returns to the shop (assumed)")
+    token_ttl_s: int = setting(0, "seconds a token lives; 0: what the dialect says, 7200 or 1200", per_merchant=True)
+    page_ttl_s: int = setting(1200, "seconds a pay page stays open (observed)", per_merchant=True)
+    page_attempts: int = setting(3, "attempts to pay on one page (observed)", per_merchant=True)
+    countdown_s: int = setting(
+        5, "seconds the result page waits before it returns to the shop (assumed)", per_merchant=True
+    )
     notify_each_failure: bool = setting(
-        True, "send a failure postlink for each declined attempt (assumed), not only for the page's last"
+        True,
+        "send a failure postlink for each declined attempt (assumed), not only for the page's last",
+        per_merchant=True,
     )
-    postlink_timeout_s: float = setting(10.0, "seconds a shop has to answer a postlink (assumed)")
+    postlink_timeout_s: float = setting(10.0, "seconds a shop has to answer a postlink (assumed)", per_merchant=True)
     postlink_retry_s: tuple[float, ...] = setting(
-        (5.0, 30.0, 120.0, 600.0), "seconds between tries of a postlink, separated by commas (assumed); empty: one try"
+        (5.0, 30.0, 120.0, 600.0),
+        "seconds between tries of a postlink, separated by commas (assumed); empty: one try",
+        per_merchant=True,
     )
+    control_token: str = setting(
+        "", "what /_control asks for as a bearer token; empty: nothing. Set it where others get in"
+    )
+    control_hosts: str = setting("", "names, separated by commas, by which /_control may be met besides local ones")
+    rules: str = setting("", "TOML file of rules that hold for every merchant; empty: none")
     max_body_kb: int = setting(64, "largest request body that is read, in kB")
     max_params_kb: int = setting(16, "longest `params` of a pay page address, in kB")
     panel: bool = setting(True, "show the sandbox panel with test cards on the pay page")
-    self_check: bool = setting(False, "check each outgoing body against its schema (slow; meant for our own tests)")
+    self_check: bool = setting(
+        False, "check each outgoing body against its schema (slow; meant for our own tests)", per_merchant=True
+    )
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> "Settings":
@@ -85,6 +108,7 @@ class Row:
     default: Any
     explanation: str
     choices: tuple[str, ...] = ()
+    per_merchant: bool = False
 
     @property
     def variable(self) -> str:
@@ -108,12 +132,15 @@ class Row:
 
 def rows() -> Iterator[Row]:
     """Return the table's rows in order."""
-    return (Row(one.name, one.default, one.metadata["help"], one.metadata["choices"]) for one in fields(Settings))
+    return (
+        Row(one.name, one.default, one.metadata["help"], one.metadata["choices"], one.metadata["per_merchant"])
+        for one in fields(Settings)
+    )
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     """Find variables with our prefix that mean nothing, each with the nearest name that does."""
-    known = [row.name.upper() for row in rows()]
+    known = [variable.removeprefix(PREFIX) for variable in (*(row.variable for row in rows()), CLIENT_URL)]
     for name in sorted(environment):
         own = name.removeprefix(PREFIX)  # the prefix would make any two names alike
         if own != name and own not in known:

@@ -1,6 +1,7 @@
 """What tests share: a shop with a world of its own, a receiver of postlinks, and a real browser's flags."""
 
 import json
+import signal
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -215,6 +216,10 @@ def new_merchant(name: str, **changes: Any) -> Merchant:
         "password": "a password",
         "terminals": (Terminal(id="67e34d63-102f-4bd1-898e-370781d0074d", tid="92061101", shop_id=SHOP_ID),),
         "seed": "tests",
+        # Checked as they go out, and quick to try again.
+        "self_check": True,
+        "postlink_timeout_s": 1.0,
+        "postlink_retry_s": (0.02, 0.02),
     }
     return Merchant(**facts | changes)
 
@@ -302,3 +307,13 @@ def eventually(condition: Callable[[], bool]) -> None:
             return
         waiting.wait(0.005)
     raise AssertionError("it never came to be")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let children hear SIGINT even where this run does not, as in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 from support import Receiver, Shop, in_dialect
 
@@ -38,14 +39,20 @@ def test_a_token_lives_as_long_as_its_answer_says(shop: Shop) -> None:
     assert shop.open(token=token).status_code == 401
 
 
-def test_the_server_has_a_dialect_of_its_own_for_the_documented_merchant() -> None:
-    with running(Settings(port=0, dialect="observed")) as sandbox:
+@pytest.mark.parametrize(
+    ("settings", "expires_in"),
+    [
+        (Settings(port=0, dialect="observed"), "1200"),
+        (Settings(port=0, dialect="observed", token_ttl_s=60), "60"),
+        (Settings(port=0, token_ttl_s=60), 60),
+    ],
+)
+def test_the_server_has_a_dialect_of_its_own_for_the_documented_merchant(
+    settings: Settings, expires_in: object
+) -> None:
+    with running(settings) as sandbox, httpx.Client(base_url=sandbox.url) as http:
         merchant = sandbox.do(sandbox.bank.store.merchant("test"))
         assert merchant is not None
-        assert merchant.dialect == "observed"
-        assert merchant.terminals[0].two_stage
-        assert merchant.token_ttl_s == 1200
-    with running(Settings(port=0, token_ttl_s=60)) as sandbox:
-        merchant = sandbox.do(sandbox.bank.store.merchant("test"))
-        assert merchant is not None
-        assert (merchant.dialect, merchant.token_ttl_s) == ("documented", 60)
+        assert merchant.dialect == settings.dialect
+        assert merchant.terminals[0].two_stage is (settings.dialect == "observed")
+        assert Shop(sandbox, http, merchant, "").token()["expires_in"] == expires_in

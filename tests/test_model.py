@@ -8,7 +8,6 @@ from support import new_merchant
 
 from mock_epay.errors import BadField
 from mock_epay.model import (
-    SHAPES,
     TRANSITIONS,
     Card,
     CardMask,
@@ -18,7 +17,6 @@ from mock_epay.model import (
     PaymentObject,
     Place,
     Status,
-    Stored,
     Terminal,
     TokenRequest,
     Transaction,
@@ -173,11 +171,3 @@ def test_secrets_are_not_in_what_is_printed_of_a_thing() -> None:
     assert "client_id='shop'" in printed
     for secret in ("hush-1", "hush-2", "hush-3", "4405639704015096", "11/33", "815"):
         assert secret not in printed
-
-
-@pytest.mark.parametrize("kind", SHAPES)
-def test_what_is_kept_has_the_attributes_it_is_named_and_found_by(kind: type[Stored]) -> None:
-    names = {field.name for field in dataclasses.fields(kind)}
-
-    assert {SHAPES[kind].key, *SHAPES[kind].found_by} <= names
-    assert SHAPES[kind].falls_due is hasattr(kind, "due_at")

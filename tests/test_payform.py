@@ -294,9 +294,9 @@ def test_of_a_card_only_the_mask_is_kept(shop: Shop) -> None:
 
 
 def test_only_the_last_failure_is_told_where_the_setting_says_so(shop_server: Receiver) -> None:
-    with running(Settings(port=0, notify_each_failure=False, panel=False)) as sandbox:
+    with running(Settings(port=0, panel=False)) as sandbox:
         for name, attempts, code in (("closed", 3, 465), ("late", 1, 465)):
-            merchant = new_merchant(f"quiet-{name}")
+            merchant = new_merchant(f"quiet-{name}", notify_each_failure=False)
             sandbox.do(sandbox.bank.store.add_merchant(merchant))
             with httpx.Client(base_url=sandbox.url) as client:
                 shop = Shop(sandbox, client, merchant, f"{shop_server.url}/quiet-{name}")

@@ -390,7 +390,7 @@ def test_a_client_that_fails_by_itself_is_a_failed_attempt() -> None:
     async def try_closed() -> postlinks.Outcome:
         session = aiohttp.ClientSession()
         await session.close()
-        return await postlinks.post(session, "http://127.0.0.1/", BODY)
+        return await postlinks.post(session, "http://127.0.0.1/", BODY, 1)
 
     assert asyncio.run(try_closed()) == postlinks.Outcome(result="failed")
 

@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
@@ -28,8 +27,7 @@ from mock_epay import issuer
 from mock_epay.bank import payments
 from mock_epay.model import Card
 from mock_epay.notes import Notes
-from mock_epay.server import running
-from mock_epay.settings import Settings
+from mock_epay.server import Sandbox
 
 SOMETHING: Final = "8f7c1f2e-6a40-4d0c-9d0e-0f0a3f5b7c11"
 ROUTES: Final = (
@@ -102,7 +100,7 @@ def test_every_route_refuses_bad_tokens_alike(shop: Shop, route: str, prefix: st
     spent = shop.token()
     shop.buy(token=spent)
     expired = shop.status_token()
-    shop.advance(shop.merchant.token_ttl_s)
+    shop.advance(7200)
     for token, why in (
         (None, "missing"),
         ("DCEB8O_ZM5U7SO_T_U5EJQ", "unknown"),
@@ -463,12 +461,12 @@ def test_a_card_of_the_sandboxs_own_may_be_assumed_too() -> None:
 
 
 @pytest.fixture
-def lenient(shop_server: Receiver) -> Iterator[Shop]:
-    settings = Settings(port=0, checks="lenient", foreign_key_card=APPROVES["pan"], three_ds="frictionless")
-    with running(settings) as sandbox, httpx.Client(base_url=sandbox.url) as http:
-        merchant = new_merchant("lenient", three_ds="frictionless")
-        sandbox.do(sandbox.bank.store.add_merchant(merchant))
-        yield Shop(sandbox, http, merchant, f"{shop_server.url}/lenient")
+def lenient(sandbox: Sandbox, http: httpx.Client, shop_server: Receiver) -> Shop:
+    merchant = new_merchant(
+        "lenient", checks="lenient", foreign_key_card=APPROVES["pan"], three_ds="frictionless", self_check=False
+    )
+    sandbox.do(sandbox.bank.store.add_merchant(merchant))
+    return Shop(sandbox, http, merchant, f"{shop_server.url}/lenient")
 
 
 def test_lenient_checks_turn_documented_rules_into_hints(lenient: Shop, shop_server: Receiver) -> None:
@@ -567,7 +565,7 @@ def test_what_falls_due_for_a_payment_that_is_over_changes_nothing(shop: Shop) -
 
     async def give_up(md: str) -> None:
         async with shop.sandbox.bank.store.work(shop.merchant.client_id) as work:
-            await payments.give_up(work, md, shop.sandbox.bank.settings)
+            await payments.give_up(work, md)
 
     shop.sandbox.do(give_up(secure["md"]))
     shop.sandbox.do(give_up(SOMETHING))

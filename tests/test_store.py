@@ -31,13 +31,13 @@ from mock_epay.model import (
     Delivery,
     Invoice,
     PaymentObject,
-    Stored,
     Token,
     TokenRequest,
     Transaction,
 )
-from mock_epay.store import Due, Store, UnknownMerchantError
+from mock_epay.store import Due, Hold, Store, UnknownMerchantError
 from mock_epay.store.memory import MemoryStore
+from mock_epay.store.shapes import Stored
 
 T = TypeVar("T")
 Opening = Callable[[], AbstractAsyncContextManager[Store]]
@@ -713,6 +713,221 @@ def test_what_is_put_off_is_claimed_at_its_new_moment_alone(run: Run) -> None:
     run(story)
 
 
+def test_a_held_world_gives_what_is_due_to_its_holder_alone(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.set_clock("a", FROZEN)
+        await save(store, "a", delivery("late", after(20)), delivery("early", after(10)), delivery("next year", None))
+        async with store.hold("a") as hold:
+            assert hold.frozen
+            first = await hold.next(after(30))
+            assert first is not None
+            assert (first.id, (await store.clock("a")).now()) == ("early", after(10))
+            assert await now_due(store) == []
+            await save(store, "a", replace(delivery("early", after(10)), due_at=after(15)))
+            assert [thing.id for thing in await taken(hold, after(30))] == ["early", "late"]
+        assert (await store.clock("a")).now() == after(30)
+
+    run(story)
+
+
+async def taken(hold: Hold, until: datetime) -> list[Delivery]:
+    """Take what is due in hand until nothing is."""
+    things = []
+    while thing := await hold.next(until):
+        assert isinstance(thing, Delivery)
+        things.append(thing)
+    return things
+
+
+def test_a_held_clock_runs_on_from_where_it_was_put(run: Run) -> None:
+    async def story(store: Store) -> None:
+        async with store.hold("a") as hold:
+            assert not hold.frozen
+            stands = (await store.clock("a")).now()
+            assert (await store.clock("a")).frozen_at == stands
+            await hold.next(stands + timedelta(hours=1))
+        clock = await store.clock("a")
+        assert clock.frozen_at is None
+        assert timedelta(hours=1) <= clock.now() - stands < timedelta(hours=1, seconds=PATIENCE_S)
+        async with store.hold("a") as hold:
+            hold.frozen = True
+        assert (await store.clock("a")).frozen_at
+
+    run(story)
+
+
+def test_what_lies_ahead_is_claimed_again_once_the_hold_is_over(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.set_clock("a", FROZEN)
+        await save(store, "a", delivery("now", after(0)), delivery("later", after(10)))
+        async with store.hold("a") as hold:
+            assert await now_due(store) == []
+            await save(store, "a", delivery("meanwhile", after(0)))
+            await hold.next(after(-1))
+        await store.set_clock("a", FROZEN)
+        assert sorted(await now_due(store)) == [("a", "meanwhile"), ("a", "now")]
+
+    run(story)
+
+
+def test_what_a_running_clock_would_have_brought_comes_to_the_holder(run: Run) -> None:
+    async def story(store: Store) -> None:
+        now = (await store.clock("a")).now()
+        await save(store, "a", delivery("soon", now + timedelta(hours=1)))
+        async with store.hold("a") as hold:
+            (thing,) = await taken(hold, now + timedelta(hours=2))
+            await save(store, "a", replace(thing, due_at=None))
+        assert await now_due(store) == []
+        assert await store.due("a") == []
+
+    run(story)
+
+
+def test_a_hold_waits_for_what_is_under_way_and_for_another_hold(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.set_clock("a", FROZEN)
+        await save(store, "a", delivery("d", after(0)))
+        assert await now_due(store) == [("a", "d")]
+        order = []
+
+        async def hold(name: str) -> None:
+            async with store.hold("a"):
+                order.append(name)
+                await asyncio.sleep(0)
+                order.append(name)
+
+        waiting = [asyncio.create_task(hold(name)) for name in ("first", "second")]
+        await settled()
+        assert order == []
+        await save(store, "a", replace(delivery("d", after(0)), due_at=None))
+        await asyncio.gather(*waiting)
+        assert order == ["first", "first", "second", "second"]
+
+    run(story)
+
+
+@pytest.mark.parametrize("ending", ["drop", "reset"])
+def test_a_hold_and_whoever_waits_for_news_end_with_their_world(run: Run, ending: str) -> None:
+    async def story(store: Store) -> None:
+        await store.set_clock("a", FROZEN)
+        await save(store, "a", delivery("d", after(0)))
+        assert await now_due(store) == [("a", "d")]
+
+        async def enter() -> None:
+            async with store.hold("a"):
+                pytest.fail("the old world was held")
+
+        waiting = [asyncio.create_task(one) for one in (enter(), enter(), store.news("a", after=0))]
+        await settled()
+        await (store.drop_merchant("a") if ending == "drop" else store.add_merchant(new_merchant("a")))
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [UnknownMerchantError] * 3
+        async with store.hold("b") as held:
+            await store.drop_merchant("b")
+            with pytest.raises(UnknownMerchantError):
+                await held.next(after(10))
+
+    run(story)
+
+
+def test_a_hold_that_is_given_up_lets_go(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await save(store, "a", delivery("d", after(0)))
+        claimed = await store.claim(Delivery, 1)
+
+        async def enter() -> None:
+            async with store.hold("a"):
+                pytest.fail("something is under way")
+
+        waiting = [asyncio.create_task(enter()) for _ in range(2)]
+        await settled()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert (await store.clock("a")).frozen_at is None
+        await save(store, "a", *(replace(thing, due_at=None) for _, thing in claimed))
+        async with store.hold("a"):
+            pass
+
+    run(story)
+
+
+def test_news_are_waited_for(run: Run) -> None:
+    async def story(store: Store) -> None:
+        async with store.work("a") as work:
+            work.record("first")
+        assert [event.kind for event in await store.news("a", after=0)] == ["first"]
+        waiting = [asyncio.create_task(store.news("a", after=1)) for _ in range(3)]
+        await settled()
+        waiting[0].cancel()
+        await save(store, "a", invoice("1"))  # something, but no event
+        await save(store, "b", invoice("1"))
+        await settled()
+        assert not any(task.done() for task in waiting[1:])
+        async with store.work("a") as work:
+            work.record("second")
+        assert [[event.kind for event in await task] for task in waiting[1:]] == [["second"]] * 2
+
+    run(story)
+
+
+def test_events_of_a_world_made_anew_go_on_from_the_old_ones_number(run: Run) -> None:
+    async def story(store: Store) -> None:
+        async with store.work("a") as work:
+            work.record("old")
+            work.record("old")
+        await store.add_merchant(new_merchant("a"))
+        assert await store.events("a") == []
+        async with store.work("a") as work:
+            work.record("new")
+        assert [(event.number, event.kind) for event in await store.news("a", after=2)] == [(3, "new")]
+        assert [event.number for event in await store.events("a", after=0)] == [3]
+
+    run(story)
+
+
+def test_a_dropped_world_leaves_nothing_behind(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await save(store, "a", invoice("1"), delivery("d", after(0)))
+        await store.drop_merchant("a")
+        assert [merchant.client_id for merchant in await store.merchants()] == ["b"]
+        assert await store.merchant("a") is None
+        assert await store.owner(Invoice, "1") is None
+        assert await now_due(store) == []
+        for ask in (store.drop_merchant("a"), store.change_merchant(new_merchant("a")), store.due("a")):
+            with pytest.raises(UnknownMerchantError):
+                await ask
+
+    run(story)
+
+
+def test_all_things_of_a_kind_come_oldest_first_and_with_those_of_the_unit(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await save(store, "a", invoice("2"), invoice("1"))
+        async with store.work("a") as work:
+            work.save(invoice("3"), invoice("2", tokens=1))
+            assert [(one.number, one.tokens) for one in await work.all(Invoice)] == [("2", 1), ("1", 0), ("3", 0)]
+            assert await work.all(Delivery) == []
+
+    run(story)
+
+
+def test_a_merchant_is_another_from_the_next_unit_on(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.change_merchant(replace(new_merchant("a"), name="New name"))
+        async with store.work("a") as work:
+            assert work.merchant.name == "New name"
+        assert [merchant.name for merchant in await store.merchants()] == ["New name", "Shop b"]
+
+    run(story)
+
+
+async def settled() -> None:
+    """Let everything that can go on do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 WORLDS: Final = ("a", "b")
 keys = st.sampled_from(["1", "2", "3"])
 tails = st.sampled_from(["", "x", "y"])
@@ -727,10 +942,11 @@ worlds = st.sampled_from(WORLDS)
 class Model:
     """One world in dictionaries. Its clock stands still, so that what is due is certain."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: int = 0) -> None:
         self.seconds = 0
         self.things: dict[tuple[type, str], Invoice | Delivery] = {}
         self.due: dict[str, datetime] = {}
+        self.before = before
         self.events: list[str] = []
 
     def save(self, thing: Invoice | Delivery) -> None:
@@ -783,7 +999,46 @@ class Histories(RuleBasedStateMachine):
     def add(self, client_id: str) -> None:
         self.do(self.store.add_merchant(new_merchant(client_id)))
         self.do(self.store.set_clock(client_id, FROZEN))
-        self.models[client_id] = Model()
+        old = self.models.get(client_id, Model())
+        self.models[client_id] = Model(old.before + len(old.events))
+
+    @rule(client_id=worlds)
+    def drop(self, client_id: str) -> None:
+        self.do(self.store.drop_merchant(client_id))
+        del self.models[client_id]
+        self.add(client_id)
+
+    @rule(client_id=worlds, name=keys)
+    def change(self, client_id: str, name: str) -> None:
+        self.do(self.store.change_merchant(replace(new_merchant(client_id), name=name)))
+        changed = self.do(self.store.merchant(client_id))
+        assert changed is not None
+        assert changed.name == name
+
+    @rule(client_id=worlds, seconds=st.integers(0, 20))
+    def hold(self, client_id: str, seconds: int) -> None:
+        model = self.models[client_id]
+        until = after(model.seconds + seconds)
+
+        async def held() -> list[str]:
+            taken = []
+            async with self.store.hold(client_id) as hold:
+                while thing := await hold.next(until):
+                    assert isinstance(thing, Delivery)
+                    taken.append(thing.id)
+                    await save(self.store, client_id, replace(thing, due_at=None))
+            return taken
+
+        expected = [(moment, key) for key, moment in model.due.items() if moment <= until]
+        taken = self.do(held())
+        assert sorted(taken) == sorted(key for _, key in expected)
+        assert [model.due[key] for key in taken] == sorted(moment for moment, _ in expected)
+        for key in taken:
+            del model.due[key]
+            kept = model.things[Delivery, key]
+            assert isinstance(kept, Delivery)
+            model.save(replace(kept, due_at=None))
+        model.seconds += seconds
 
     @rule(client_id=worlds, things=units, tail=tails, fails=st.booleans())
     def work(self, client_id: str, things: list[Invoice | Delivery], tail: str, *, fails: bool) -> None:
@@ -816,6 +1071,13 @@ class Histories(RuleBasedStateMachine):
         self.do(self.store.set_clock(client_id, FROZEN.advance(seconds)))
         self.models[client_id].seconds = seconds
 
+    @invariant()
+    def what_lies_ahead_agrees(self) -> None:
+        for client_id, model in self.models.items():
+            ahead = [(moment, thing.id) for moment, thing in self.do(self.store.due(client_id))]
+            assert sorted(ahead) == sorted((moment, key) for key, moment in model.due.items())
+            assert [moment for moment, _ in ahead] == sorted(moment for moment, _ in ahead)
+
     @precondition(lambda self: any(model.claimable() for model in self.models.values()))
     @rule(limit=st.integers(1, 8))
     def claim(self, limit: int) -> None:
@@ -828,6 +1090,10 @@ class Histories(RuleBasedStateMachine):
             assert (client_id, thing.id) in ready
             assert thing == self.models[client_id].things[Delivery, thing.id]
             del self.models[client_id].due[thing.id]
+            # Whoever claims something ends it, or else nobody could ever take the world's time in hand.
+            done = replace(thing, due_at=None)
+            self.do(save(self.store, client_id, done))
+            self.models[client_id].save(done)
 
     @invariant()
     def what_is_read_agrees(self) -> None:
@@ -850,7 +1116,9 @@ async def _compare(store: Store, models: dict[str, Model]) -> None:
                 await work.find(Delivery, "invoice_id", "000000001"), model.found(Delivery, "invoice_id", "000000001")
             )
         events = [(event.number, event.invoice_id) for event in await store.events(client_id)]
-        assert events == list(enumerate(model.events, start=1))
+        assert events == list(enumerate(model.events, start=model.before + 1))
+        async with store.work(client_id) as work:
+            _same(await work.all(Invoice), [thing for (kind, _), thing in model.things.items() if kind is Invoice])
     for key in ("1", "2", "3"):
         homes: list[str | None] = [client_id for client_id, model in models.items() if (Invoice, key) in model.things]
         assert await store.owner(Invoice, key) in (homes or [None])

@@ -1,22 +1,19 @@
 """The acquirer: every rule that has state. A caller parses, calls one method of `Bank`, renders."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final, NoReturn, cast
+from typing import Final
 
-from mock_epay import fake, issuer, resources
-from mock_epay.bank import challenges, checkouts, links, operations, payments, saved, tokens
+from mock_epay import issuer, resources
+from mock_epay.bank import challenges, checkouts, links, operations, payments, saved, scripts, tokens
 from mock_epay.bank.challenges import ChallengeView
 from mock_epay.bank.checkouts import CheckoutView
-from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import BadField, InvalidToken, NotFound
 from mock_epay.model import (
     Card,
     Challenge,
     Checkout,
-    Dialect,
     Invoice,
     InvoiceLink,
     LinkRequest,
@@ -25,15 +22,16 @@ from mock_epay.model import (
     PaymentObject,
     SavedCard,
     StatusAnswer,
-    Stored,
     Terminal,
     Token,
     TokenRequest,
     Transaction,
 )
 from mock_epay.notes import Notes
+from mock_epay.script import Place, PlannedFault
 from mock_epay.settings import Settings
-from mock_epay.store import Store, UnknownMerchantError, Work
+from mock_epay.store import Store, Work
+from mock_epay.store.shapes import Stored
 from mock_epay.wire import outgoing
 
 
@@ -44,23 +42,14 @@ class Bank:
         self.store = store
         self.settings = settings
 
-    async def open(self) -> None:
-        """Make the merchants that every sandbox has."""
-        dialect = cast("Dialect", self.settings.dialect)
-        spelling = SPELLINGS[dialect]
-        for row in resources.table("merchants")["merchant"]:
-            facts = {
-                "terminals": tuple(Terminal(**one, two_stage=spelling.two_stage) for one in row["terminals"]),
-                "seed": self.settings.seed or fake.fresh_seed(),
-                "dialect": dialect,
-                "token_ttl_s": self.settings.token_ttl_s or spelling.token_ttl_s,
-                "three_ds": self.settings.three_ds,
-            }
-            await self.store.add_merchant(Merchant(**row | facts))
+    async def notes(self, client_id: str | None) -> Notes:
+        """Return the notes of a new request, as strict as its merchant wants them."""
+        merchant = await self.store.merchant(client_id) if client_id else None
+        return Notes(lenient=(merchant.checks if merchant else self.settings.checks) == "lenient")
 
-    def notes(self) -> Notes:
-        """Return the notes of a new request, as strict as the settings want them."""
-        return Notes(lenient=self.settings.checks == "lenient")
+    async def notes_for(self, access_token: str) -> Notes:
+        """Return the notes of a new request that presents this token."""
+        return await self.notes(await self.store.owner(Token, access_token))
 
     async def issue_token(self, request: TokenRequest, notes: Notes) -> tuple[Token, Merchant]:
         """Give a merchant a token for one operation.
@@ -74,8 +63,8 @@ class Bank:
         async with self.store.work(merchant.client_id) as work:
             return await tokens.issue(work, request, notes), merchant
 
-    async def check_token(self, access_token: str) -> None:
-        """Refuse a token that cannot serve.
+    async def check_token(self, access_token: str) -> Merchant:
+        """Return whose token it is, if it can serve.
 
         Raises:
             InvalidToken: the token is unknown, spent or expired.
@@ -83,8 +72,11 @@ class Bank:
         """
         async with self.store.work(await self._owner_of(access_token)) as work:
             await tokens.usable(work, access_token)
+            return work.merchant
 
-    async def open_checkout(self, order: PaymentObject, access_token: str, notes: Notes) -> str:
+    async def open_checkout(
+        self, order: PaymentObject, access_token: str, notes: Notes, *, needs_post_link: bool = True
+    ) -> str:
         """Open the pay page for an order, or the same page again while it is open; return its id.
 
         A page belongs to its token, so a reload neither resets its minutes nor gives back attempts.
@@ -95,7 +87,7 @@ class Bank:
 
         """
         async with self.store.work(await self._owner_of(access_token)) as work:
-            checkout = await checkouts.open_page(work, order, access_token, notes, self.settings)
+            checkout = await checkouts.open_page(work, order, access_token, notes, needs_post_link=needs_post_link)
         return checkout.id
 
     async def checkout(self, checkout_id: str) -> CheckoutView:
@@ -106,12 +98,14 @@ class Bank:
 
         """
         async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
-            return await checkouts.view(work, checkout_id, self.settings)
+            return await checkouts.view(work, checkout_id)
 
     async def pay(
         self, checkout_id: str, card: Card, payer: Payer, *, saved_card: str = "", save: bool = False
-    ) -> None:
+    ) -> Transaction:
         """Try to pay, with a card or a saved one. On a page that is not open any more nothing happens.
+
+        Return the page's latest transaction; its payer waits for as long as it says.
 
         The transaction, its postlink and its event are one unit of work.
 
@@ -121,7 +115,9 @@ class Bank:
 
         """
         async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
-            await checkouts.pay(work, checkout_id, card, payer, self.settings, saved_card=saved_card, save=save)
+            await checkouts.pay(work, checkout_id, card, payer, saved_card=saved_card, save=save)
+            _, transaction = await checkouts.read(work, checkout_id)
+            return transaction
 
     async def pay_by_card(
         self, access_token: str, order: PaymentObject, card: Card, notes: Notes
@@ -136,7 +132,7 @@ class Bank:
         async with self.store.work(await self._owner_of(access_token)) as work:
             token = await tokens.usable(work, access_token)
             decision = issuer.decide(card, work.merchant.three_ds)
-            return await payments.pay(work, order, token, decision, notes=notes, settings=self.settings)
+            return await payments.pay(work, order, token, decision, notes=notes)
 
     async def pay_by_saved_card(
         self, access_token: str, order: PaymentObject, card_id: str, notes: Notes
@@ -154,9 +150,7 @@ class Bank:
             policy = "none" if order.recurrent else work.merchant.three_ds
             decision = issuer.decide_saved(card.mask, None, policy)
             order = replace(order, account_id=order.account_id or card.account_id, name=order.name or card.holder)
-            return await payments.pay(
-                work, order, token, decision, notes=notes, settings=self.settings, card_id=card.id
-            )
+            return await payments.pay(work, order, token, decision, notes=notes, card_id=card.id)
 
     async def confirm(self, access_token: str, md: str, pa_res: str, transaction_id: str) -> Transaction:
         """Finish a payment with what the issuer has sent to the shop. It spends the token.
@@ -169,7 +163,7 @@ class Bank:
         async with self.store.work(await self._owner_of(access_token)) as work:
             token = await tokens.usable(work, access_token)
             work.save(replace(token, spent=True))
-            return await payments.confirm(work, md, pa_res, self.settings, transaction_id=transaction_id)
+            return await payments.confirm(work, md, pa_res, transaction_id=transaction_id)
 
     async def confirm_in_browser(self, access_token: str, md: str, pa_res: str) -> Transaction:
         """Finish a payment with what the issuer has sent through the cardholder's browser, once or again.
@@ -180,7 +174,7 @@ class Bank:
 
         """
         async with self.store.work(await self._owner_of(access_token)) as work:
-            return await payments.confirm(work, md, pa_res, self.settings, token=access_token)
+            return await payments.confirm(work, md, pa_res, token=access_token)
 
     async def transaction(self, transaction_id: str) -> tuple[Transaction, Merchant]:
         """Return a transaction and whose it is.
@@ -225,7 +219,7 @@ class Bank:
         async with self.store.work(await self._world_of(Challenge, challenge_id)) as work:
             seen = await challenges.answer(work, challenge_id, code)
             if seen.challenge.checkout_id and not seen.open:
-                await checkouts.resume(work, seen.challenge, self.settings)
+                await checkouts.resume(work, seen.challenge)
             return seen
 
     async def saved_cards(self, access_token: str, account_id: str) -> tuple[Sequence[SavedCard], Merchant]:
@@ -276,7 +270,7 @@ class Bank:
 
         """
         async with self.store.work(await self._world_of(InvoiceLink, link_id)) as work:
-            checkout = await links.open_page(work, link_id, self.settings)
+            checkout = await links.open_page(work, link_id)
         return checkout.id
 
     async def terminal(self, access_token: str, terminal_id: str) -> tuple[Terminal, Merchant]:
@@ -332,7 +326,7 @@ class Bank:
         if transaction is not None and transaction.reason_code and transaction.decided_at is not None:
             final = resources.table("reasons")[str(transaction.reason_code)]["final"]
             since = (work.now - transaction.decided_at).total_seconds()
-            result = outgoing.RETRY if not final and since < self.settings.unsettled_s else None
+            result = outgoing.RETRY if not final and since < work.merchant.unsettled_s else None
         return StatusAnswer(merchant=work.merchant, transaction=transaction, result=result)
 
     async def operate(
@@ -351,21 +345,32 @@ class Bank:
             work.save(replace(token, spent=True))
         return done
 
-    async def close_late_pages(self) -> NoReturn:
-        """Close each page as its time runs out; goes on until it is cancelled."""
-        while True:
-            for client_id, checkout in await self.store.claim(Checkout, 100):
-                with suppress(UnknownMerchantError):
-                    async with self.store.work(client_id) as work:
-                        await checkouts.read(work, checkout.id, self.settings)
+    async def close_page(self, client_id: str, checkout_id: str) -> None:
+        """Close a page whose time is over.
 
-    async def give_up_challenges(self) -> NoReturn:
-        """End each payment whose cardholder never came back from the issuer; goes on until it is cancelled."""
-        while True:
-            for client_id, challenge in await self.store.claim(Challenge, 100):
-                with suppress(UnknownMerchantError):
-                    async with self.store.work(client_id) as work:
-                        await payments.give_up(work, challenge.id, self.settings)
+        Raises:
+            UnknownMerchantError: its world has ended.
+
+        """
+        async with self.store.work(client_id) as work:
+            await checkouts.read(work, checkout_id)
+
+    async def give_up_challenge(self, client_id: str, challenge_id: str) -> None:
+        """End a payment whose cardholder never came back from the issuer.
+
+        Raises:
+            UnknownMerchantError: its world has ended.
+
+        """
+        async with self.store.work(client_id) as work:
+            await payments.give_up(work, challenge_id)
+
+    async def strike(self, at: Place, client_id: str | None) -> PlannedFault | None:
+        """Return the fault that is to strike a service of a merchant's now."""
+        if client_id is None or await self.store.merchant(client_id) is None:
+            return None
+        async with self.store.work(client_id) as work:
+            return await scripts.strike(work, at)
 
     async def _owner_of(self, access_token: str) -> str:
         client_id = await self.store.owner(Token, access_token)

@@ -41,6 +41,7 @@ def begin(
     challenge = Challenge(
         id=invented.uuid("challenge"),
         transaction_id=transaction.id,
+        invoice_id=transaction.invoice_id,
         checkout_id=checkout_id,
         token=token.value,
         secret_hash=token.request.secret_hash or "",

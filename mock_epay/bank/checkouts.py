@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from mock_epay import issuer
-from mock_epay.bank import challenges, orders, saved, tokens, transactions
+from mock_epay.bank import challenges, orders, saved, scripts, tokens, transactions
 from mock_epay.errors import BadField
 from mock_epay.model import (
     Card,
@@ -23,7 +23,6 @@ from mock_epay.model import (
     Transaction,
 )
 from mock_epay.notes import Notes
-from mock_epay.settings import Settings
 from mock_epay.store import Work
 
 # Reason codes that a page ends with.
@@ -51,7 +50,6 @@ async def open_page(
     order: PaymentObject,
     access_token: str,
     notes: Notes,
-    settings: Settings,
     *,
     needs_post_link: bool = True,
 ) -> Checkout:
@@ -64,25 +62,27 @@ async def open_page(
     if needs_post_link and not order.post_link:
         notes.broken(BadField("postLink", None, "needed, in the payment object or in the token", orders.OBJECT))
     transaction = await transactions.begin(work, order)
+    checkout_id = transactions.fakes(work, order.invoice_id, transaction.number).uuid("checkout")
+    transaction = replace(transaction, checkout_id=checkout_id)
     checkout = Checkout(
-        id=transactions.fakes(work, order.invoice_id, transaction.number).uuid("checkout"),
+        id=checkout_id,
         token=access_token,
         order=order,
         secret_hash=token.request.secret_hash or "",
         opened_at=work.now,
-        expires_at=work.now + timedelta(seconds=settings.page_ttl_s),
-        attempts_left=settings.page_attempts,
+        expires_at=work.now + timedelta(seconds=work.merchant.page_ttl_s),
+        attempts_left=work.merchant.page_attempts,
         payer=transaction.payer,
         transaction_id=transaction.id,
     )
     work.save(transaction, checkout)
-    work.record("checkout.opened", order.invoice_id, hints=[hint.rule for hint in order.hints])
+    work.record("checkout.opened", order.invoice_id, checkout=checkout.id, hints=[hint.rule for hint in order.hints])
     return checkout
 
 
-async def view(work: Work, checkout_id: str, settings: Settings) -> CheckoutView:
+async def view(work: Work, checkout_id: str) -> CheckoutView:
     """Return what the page shows now."""
-    checkout, transaction = await read(work, checkout_id, settings)
+    checkout, transaction = await read(work, checkout_id)
     waits = transaction.status is Status.THREE_DS
     left = (checkout.expires_at - work.now).total_seconds()
     return CheckoutView(
@@ -95,24 +95,22 @@ async def view(work: Work, checkout_id: str, settings: Settings) -> CheckoutView
     )
 
 
-async def pay(
-    work: Work, checkout_id: str, card: Card, payer: Payer, settings: Settings, *, saved_card: str, save: bool
-) -> None:
+async def pay(work: Work, checkout_id: str, card: Card, payer: Payer, *, saved_card: str, save: bool) -> None:
     """Make one attempt, with the card or the saved one, if the page is open and none is under way."""
-    checkout, transaction = await read(work, checkout_id, settings)
+    checkout, transaction = await read(work, checkout_id)
     if checkout.state is not CheckoutState.OPEN or transaction.status is Status.THREE_DS:
         return
     invoice = await work.get(Invoice, checkout.order.invoice_id)
     assert invoice is not None
     if invoice.paid_by:
-        await _close(work, checkout, transaction, tokens.ALREADY_DONE, settings)
+        await _close(work, checkout, transaction, tokens.ALREADY_DONE)
         return
     # The customer has the last word on whether the card is saved; one that is, needs no saving.
     order = replace(checkout.order, card_save=save and not saved_card and bool(checkout.order.account_id))
     if transaction.status is not Status.NEW:
         transaction = await transactions.begin(work, order)
     decision, card_id = await _decide(work, order, card, saved_card)
-    transaction = replace(transaction, order=order, card_id=card_id)
+    transaction = replace(transaction, order=order, card_id=card_id, checkout_id=checkout.id)
     transaction = transactions.tried(work, transaction, decision, payer)
     checkout = replace(checkout, transaction_id=transaction.id, payer=payer, attempts_left=checkout.attempts_left - 1)
     if decision.three_ds == "challenge":
@@ -125,26 +123,26 @@ async def pay(
         return
     secure = decision.three_ds == "frictionless"
     decided = await transactions.settle(work, transaction, decision.reason_code, secure=secure)
-    await _decided(work, checkout, decided, settings)
+    await _decided(work, checkout, decided)
 
 
-async def resume(work: Work, challenge: Challenge, settings: Settings) -> None:
+async def resume(work: Work, challenge: Challenge) -> None:
     """Go on with an attempt once its challenge is answered."""
-    checkout, transaction = await read(work, challenge.checkout_id, settings)
+    checkout, transaction = await read(work, challenge.checkout_id)
     if transaction.id != challenge.transaction_id or transaction.status is not Status.THREE_DS:
         return
     decided = await challenges.finish(work, challenge, transaction, challenges.result(challenge))
-    await _decided(work, checkout, decided, settings)
+    await _decided(work, checkout, decided)
 
 
-async def read(work: Work, checkout_id: str, settings: Settings) -> tuple[Checkout, Transaction]:
+async def read(work: Work, checkout_id: str) -> tuple[Checkout, Transaction]:
     """Return a checkout and its latest transaction; a page whose time is over is closed first."""
     checkout = await work.get(Checkout, checkout_id)
     assert checkout is not None
     transaction = await work.get(Transaction, checkout.transaction_id)
     assert transaction is not None
     if checkout.due_at and checkout.due_at <= work.now:
-        return await _close(work, checkout, transaction, TIME_IS_UP, settings)
+        return await _close(work, checkout, transaction, TIME_IS_UP)
     return checkout, transaction
 
 
@@ -152,19 +150,19 @@ async def _decide(work: Work, order: PaymentObject, card: Card, saved_card: str)
     """Ask the issuer; return its decision and the id of the saved card, if it was one."""
     policy = work.merchant.three_ds
     if not saved_card:
-        return issuer.decide(card, policy), ""
+        return await scripts.direct(work, order, issuer.decide(card, policy)), ""
     known = await saved.usable(work, saved_card)
     if known.account_id != order.account_id:
         raise BadField("card_id", saved_card, "a saved card of this account", saved.SOURCE, code=saved.NO_SAVED_CARDS)
-    return issuer.decide_saved(known.mask, card.cvc, policy), known.id
+    return await scripts.direct(work, order, issuer.decide_saved(known.mask, card.cvc, policy)), known.id
 
 
-async def _decided(work: Work, checkout: Checkout, decided: Transaction, settings: Settings) -> None:
+async def _decided(work: Work, checkout: Checkout, decided: Transaction) -> None:
     """Tell the shop, and end the page if it is paid or the last attempt is used up."""
     checkout = replace(checkout, reason_code=decided.reason_code)
     over = checkout.attempts_left == 0
-    if decided.approved or settings.notify_each_failure or over:
-        transactions.notify(work, decided, checkout.secret_hash, check=settings.self_check)
+    if decided.approved or work.merchant.notify_each_failure or over:
+        transactions.notify(work, decided, checkout.secret_hash)
     if decided.approved:
         await _end(work, replace(checkout, state=CheckoutState.APPROVED))
     elif over:
@@ -174,15 +172,15 @@ async def _decided(work: Work, checkout: Checkout, decided: Transaction, setting
 
 
 async def _close(
-    work: Work, checkout: Checkout, transaction: Transaction, reason_code: int, settings: Settings
+    work: Work, checkout: Checkout, transaction: Transaction, reason_code: int
 ) -> tuple[Checkout, Transaction]:
     """End a page without a payment. The shop hears of it, unless it has heard of the last attempt already."""
     undecided = transaction.status in {Status.NEW, Status.THREE_DS}
-    heard = not undecided and settings.notify_each_failure
+    heard = not undecided and work.merchant.notify_each_failure
     if undecided:
         transaction = transactions.end(work, transaction, Status.FAILED, reason_code=reason_code)
     if not heard:
-        transactions.notify(work, transaction, checkout.secret_hash, check=settings.self_check)
+        transactions.notify(work, transaction, checkout.secret_hash)
     closed = replace(checkout, state=CheckoutState.CLOSED, reason_code=reason_code)
     await _end(work, closed)
     return closed, transaction
@@ -190,6 +188,9 @@ async def _close(
 
 async def _end(work: Work, checkout: Checkout) -> None:
     """Keep a page that is not open any more; its token has served."""
+    if checkout.state is CheckoutState.CLOSED:
+        why = {"checkout": checkout.id, "reason_code": checkout.reason_code}
+        work.record("checkout.closed", checkout.order.invoice_id, **why)
     token = await work.get(Token, checkout.token)
     assert token is not None
     work.save(checkout, replace(token, spent=True))

@@ -8,7 +8,6 @@ from mock_epay.bank import checkouts, tokens, transactions
 from mock_epay.errors import BadField, ExpiredLink
 from mock_epay.model import Checkout, CheckoutState, InvoiceLink, LinkRequest, TokenRequest
 from mock_epay.notes import Notes
-from mock_epay.settings import Settings
 from mock_epay.store import Work
 
 SOURCE: Final = "documented: invoice links"
@@ -40,7 +39,7 @@ async def make(work: Work, asked: LinkRequest, notes: Notes) -> InvoiceLink:
     return link
 
 
-async def open_page(work: Work, link_id: str, settings: Settings) -> Checkout:
+async def open_page(work: Work, link_id: str) -> Checkout:
     """Return the pay page of a link: the one that is open, or else a new one, while the link lasts.
 
     Raises:
@@ -52,7 +51,7 @@ async def open_page(work: Work, link_id: str, settings: Settings) -> Checkout:
     assert link is not None
     opened = await work.find(Checkout, "token", link.token)
     if opened:
-        latest, _ = await checkouts.read(work, opened[-1].id, settings)
+        latest, _ = await checkouts.read(work, opened[-1].id)
         if latest.state is not CheckoutState.CLOSED:
             return latest
     if work.now >= link.expires_at:
@@ -76,6 +75,6 @@ async def open_page(work: Work, link_id: str, settings: Settings) -> Checkout:
         terminal=order.terminal,
         hints=order.hints,
     )
-    tokens.grant(work, value, request, settings.page_ttl_s)
+    tokens.grant(work, value, request, work.merchant.page_ttl_s)
     work.save(replace(link, token=value, opened=number))
-    return await checkouts.open_page(work, order, value, Notes(), settings, needs_post_link=False)
+    return await checkouts.open_page(work, order, value, Notes(), needs_post_link=False)

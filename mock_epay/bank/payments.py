@@ -4,12 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from mock_epay.bank import challenges, orders, tokens, transactions
+from mock_epay.bank import challenges, orders, scripts, tokens, transactions
 from mock_epay.errors import BadField
 from mock_epay.issuer import THREE_DS_FAILED, Decision
 from mock_epay.model import Challenge, ChallengeState, Payer, PaymentObject, Status, Token, Transaction
 from mock_epay.notes import Notes
-from mock_epay.settings import Settings
 from mock_epay.store import Work
 
 _TIME_IS_UP: Final = 504  # reason code
@@ -22,31 +21,29 @@ async def pay(
     decision: Decision,
     *,
     notes: Notes,
-    settings: Settings,
     card_id: str = "",
 ) -> tuple[Transaction, Challenge | None]:
     """Make one attempt, which the token serves; the issuer may want to ask the cardholder first."""
     if await work.find(Challenge, "token", token.value):
         raise tokens.spent()
     order = await orders.take(work, order, token.request, notes)
+    decision = await scripts.direct(work, order, decision)
     if not order.post_link:
         notes.remark("no-postlink", "postLink")
     payer = Payer(name=order.name, email=order.email, phone=order.phone)
     transaction = replace(await transactions.begin(work, order), card_id=card_id)
     transaction = transactions.tried(work, transaction, decision, payer)
     if decision.three_ds == "challenge":
-        expires_at = work.now + timedelta(seconds=settings.page_ttl_s)
+        expires_at = work.now + timedelta(seconds=work.merchant.page_ttl_s)
         return challenges.begin(work, transaction, decision, token=token, expires_at=expires_at)
     secure = decision.three_ds == "frictionless"
     decided = await transactions.settle(work, transaction, decision.reason_code, secure=secure)
-    transactions.notify(work, decided, token.request.secret_hash or "", check=settings.self_check)
+    transactions.notify(work, decided, token.request.secret_hash or "")
     work.save(replace(token, spent=True))
     return decided, None
 
 
-async def confirm(
-    work: Work, md: str, pa_res: str, settings: Settings, *, token: str = "", transaction_id: str = ""
-) -> Transaction:
+async def confirm(work: Work, md: str, pa_res: str, *, token: str = "", transaction_id: str = "") -> Transaction:
     """Finish a payment with what the issuer has sent back; one that is finished stays as it is.
 
     Raises:
@@ -68,21 +65,21 @@ async def confirm(
     answered = challenge.state is not ChallengeState.OPEN and pa_res == challenge.pa_res
     if not answered:
         challenge = replace(challenge, state=ChallengeState.FAILED, reason_code=THREE_DS_FAILED)
-    return await _finish(work, challenge, transaction, settings)
+    return await _finish(work, challenge, transaction)
 
 
-async def give_up(work: Work, challenge_id: str, settings: Settings) -> None:
+async def give_up(work: Work, challenge_id: str) -> None:
     """End a payment whose cardholder has not come back in time."""
     challenge = await work.get(Challenge, challenge_id)
     if challenge is None or challenge.settled:
         return
     late = replace(challenge, state=ChallengeState.FAILED, reason_code=_TIME_IS_UP)
-    await _finish(work, late, await _of(work, challenge), settings)
+    await _finish(work, late, await _of(work, challenge))
 
 
-async def _finish(work: Work, challenge: Challenge, transaction: Transaction, settings: Settings) -> Transaction:
+async def _finish(work: Work, challenge: Challenge, transaction: Transaction) -> Transaction:
     decided = await challenges.finish(work, challenge, transaction, challenges.result(challenge))
-    transactions.notify(work, decided, challenge.secret_hash, check=settings.self_check)
+    transactions.notify(work, decided, challenge.secret_hash)
     token = await work.get(Token, challenge.token)
     assert token is not None
     work.save(replace(token, spent=True))

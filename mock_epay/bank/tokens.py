@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from mock_epay import fake
+from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import BadField, InvalidClient, InvalidToken, SpentToken
 from mock_epay.model import Invoice, Merchant, Token, TokenRequest
 from mock_epay.notes import Notes
@@ -41,10 +42,14 @@ async def issue(work: Work, request: TokenRequest, notes: Notes) -> Token:
         value = fake.Fake(*path).token()
     else:
         value = fake.chance_token()
-    token = grant(work, value, replace(request, hints=tuple(notes.hints)), work.merchant.token_ttl_s)
+    token = grant(work, value, replace(request, hints=tuple(notes.hints)), _ttl_s(work.merchant))
     hints = [hint.rule for hint in notes.hints]
     work.record("token.issued", request.invoice_id or "", amount=request.amount, hints=hints)
     return token
+
+
+def _ttl_s(merchant: Merchant) -> int:
+    return merchant.token_ttl_s or SPELLINGS[merchant.dialect].token_ttl_s
 
 
 def grant(work: Work, value: str, request: TokenRequest, seconds: float) -> Token:

@@ -1,18 +1,21 @@
 """The record of one attempt to pay: how it begins, how it is decided, who is told."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from mock_epay import script
 from mock_epay.bank import saved
 from mock_epay.bank.tokens import ALREADY_DONE
 from mock_epay.dialects import SPELLINGS
 from mock_epay.fake import Fake
 from mock_epay.issuer import APPROVED, Decision
-from mock_epay.model import Delivery, Invoice, Payer, PaymentObject, Status, Transaction, check_move
+from mock_epay.model import Delivery, DeliveryState, Invoice, Payer, PaymentObject, Status, Transaction, check_move
 from mock_epay.store import Work
 from mock_epay.wire import contracts, outgoing
 
+_USUAL_PLAN: Final = "immediate"
 _HAPPENED: Final = {
     Status.AUTH: "transaction.authorized",
     Status.CHARGE: "transaction.charged",
@@ -40,7 +43,15 @@ def tried(work: Work, transaction: Transaction, decision: Decision, payer: Payer
     """Write down which card was tried, by whom, and what its issuer says."""
     invented = fakes(work, transaction.invoice_id, transaction.number)
     payer = payer if payer.name else replace(payer, name=invented.holder())
-    return replace(transaction, decided_by=decision.why, card=decision.mask, payer=payer)
+    return replace(
+        transaction,
+        decided_by=decision.why,
+        nearest_rule=decision.nearest_rule,
+        plan=decision.plan,
+        delay_s=decision.delay_s,
+        card=decision.mask,
+        payer=payer,
+    )
 
 
 def ask(work: Work, transaction: Transaction) -> Transaction:
@@ -93,11 +104,13 @@ def end(work: Work, transaction: Transaction, status: Status, **facts: Any) -> T
     work.save(ended)
     card = ended.card.short() if ended.card else ""
     why = {"reason_code": ended.reason_code, "card": card, "decided_by": ended.decided_by}
+    if ended.nearest_rule:
+        why["nearest_rule"] = ended.nearest_rule
     work.record(_HAPPENED[status], ended.invoice_id, transaction=ended.id, **why)
     return ended
 
 
-def notify(work: Work, transaction: Transaction, secret_hash: str, *, check: bool) -> None:
+def notify(work: Work, transaction: Transaction, secret_hash: str) -> None:
     """Queue the postlink of a transaction, in the unit of work that decided it; without an address there is none."""
     order = transaction.order
     approved = transaction.approved
@@ -106,17 +119,34 @@ def notify(work: Work, transaction: Transaction, secret_hash: str, *, check: boo
         return
     spelling = SPELLINGS[work.merchant.dialect]
     schema = ("postlink-success" if approved else "postlink-failure") + spelling.schema_suffix
+    body = outgoing.postlink(transaction, secret_hash, spelling)
+    text = contracts.encode(schema, body, check=work.merchant.self_check)
+    times = script.timetable(transaction.plan or _USUAL_PLAN)
+    if not times:
+        work.record("postlink.withheld", order.invoice_id, transaction=transaction.id, plan=transaction.plan)
+    for number, seconds in enumerate(times):
+        send(work, transaction, url, text, seconds, purpose=f"delivery {number}")
+
+
+def send(
+    work: Work, transaction: Transaction, url: str, body: bytes, seconds: float | None, *, purpose: str
+) -> Delivery:
+    """Queue a notice that goes out in so many seconds, or hold it until it is released; `purpose` makes its id."""
+    held = seconds is None
     delivery = Delivery(
-        id=fakes(work, order.invoice_id, transaction.number).uuid("delivery"),
-        invoice_id=order.invoice_id,
+        id=fakes(work, transaction.invoice_id, transaction.number).uuid(purpose),
+        invoice_id=transaction.invoice_id,
         transaction_id=transaction.id,
         url=url,
-        body=contracts.encode(schema, outgoing.postlink(transaction, secret_hash, spelling), check=check),
+        body=body,
         queued_at=work.now,
-        due_at=work.now,
+        due_at=None if seconds is None else work.now + timedelta(seconds=seconds),
+        state=DeliveryState.HELD if held else DeliveryState.QUEUED,
     )
     work.save(delivery)
-    work.record("postlink.queued", order.invoice_id, delivery=delivery.id, url=delivery.url)
+    happened = "postlink.held" if held else "postlink.queued"
+    work.record(happened, transaction.invoice_id, delivery=delivery.id, url=url, due_at=delivery.due_at)
+    return delivery
 
 
 def fakes(work: Work, invoice_id: str, number: int) -> Fake:

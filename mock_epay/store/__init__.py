@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from mock_epay.clock import Clock
-from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant, Stored
+from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
+from mock_epay.store.shapes import Stored
 
 E = TypeVar("E", bound=Stored)
 Due = TypeVar("Due", Checkout, Delivery, Challenge)
@@ -43,6 +44,10 @@ class Work(Protocol):
         """
         ...
 
+    async def all(self, kind: type[E]) -> Sequence[E]:
+        """Return all things of this kind, oldest first."""
+        ...
+
     def save(self, *things: Stored) -> None:
         """Keep these, in place of what had the same kind and key."""
         ...
@@ -52,11 +57,53 @@ class Work(Protocol):
         ...
 
 
+class Hold(Protocol):
+    """One world's time in one pair of hands: it stands still, and what falls due comes here alone.
+
+    `frozen` says whether it goes on standing still afterwards.
+    """
+
+    frozen: bool
+
+    async def next(self, until: datetime) -> Checkout | Delivery | Challenge | None:
+        """Put the clock to when the next thing falls due, claim that and return it.
+
+        If that is later than `until`, the clock is put to `until`, and there is nothing to return.
+
+        Raises:
+            UnknownMerchantError: the world has ended meanwhile.
+
+        """
+        ...
+
+
 class Store(Protocol):
     """Where worlds live."""
 
     async def add_merchant(self, merchant: Merchant) -> None:
-        """Begin an empty world; one with the same `client_id` ends."""
+        """Begin an empty world; one with the same `client_id` ends, and the numbers of its events are gone on with."""
+        ...
+
+    async def change_merchant(self, merchant: Merchant) -> None:
+        """Put another owner of the same `client_id` into a world.
+
+        Raises:
+            UnknownMerchantError: no such world.
+
+        """
+        ...
+
+    async def drop_merchant(self, client_id: str) -> None:
+        """End a world.
+
+        Raises:
+            UnknownMerchantError: no such world.
+
+        """
+        ...
+
+    async def merchants(self) -> Sequence[Merchant]:
+        """Return the owners of all worlds, oldest world first."""
         ...
 
     async def merchant(self, client_id: str) -> Merchant | None:
@@ -71,8 +118,30 @@ class Store(Protocol):
         """Put another clock on a world's wall; what falls due is reckoned anew."""
         ...
 
+    def hold(self, client_id: str) -> AbstractAsyncContextManager[Hold]:
+        """Take a world's time in hand; waits for what is claimed already, and for another hold to end.
+
+        Raises:
+            UnknownMerchantError: no such world.
+
+        """
+        ...
+
+    async def due(self, client_id: str) -> Sequence[tuple[datetime, Checkout | Delivery | Challenge]]:
+        """Return what will fall due in a world and when, soonest first."""
+        ...
+
     async def events(self, client_id: str, *, after: int = 0) -> Sequence[Event]:
         """Return a world's events that came after the one with this number, in order."""
+        ...
+
+    async def news(self, client_id: str, *, after: int) -> Sequence[Event]:
+        """Return a world's events that came after the one with this number; wait until there are some.
+
+        Raises:
+            UnknownMerchantError: the world has ended, or ends meanwhile.
+
+        """
         ...
 
     async def owner(self, kind: type[Stored], key: str) -> str | None:

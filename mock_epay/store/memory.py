@@ -13,9 +13,11 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
-from mock_epay.model import SHAPES, Challenge, Checkout, Delivery, Event, Merchant, Stored
+from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
 from mock_epay.store import Due, E, UnknownMerchantError
+from mock_epay.store.shapes import SHAPES, Stored
 
+_UNTIDY: Final = 64  # outdated entries that are not worth looking for
 _NAMES: Final = {kind: attrgetter(shape.key) for kind, shape in SHAPES.items()}
 
 
@@ -32,12 +34,22 @@ class MemoryStore:
 
     async def add_merchant(self, merchant: Merchant) -> None:
         """See `Store`."""
-        old = self._worlds.pop(merchant.client_id, None)
-        for owned in old.keys() if old else ():
-            self._owners[owned].remove(merchant.client_id)
-            if not self._owners[owned]:
-                del self._owners[owned]
-        self._worlds[merchant.client_id] = _World(merchant)
+        old = self._worlds.get(merchant.client_id)
+        if old:
+            self._end(old)
+        self._worlds[merchant.client_id] = _World(merchant, old.last_event if old else 0)
+
+    async def change_merchant(self, merchant: Merchant) -> None:
+        """See `Store`."""
+        self.world(merchant.client_id).merchant = merchant
+
+    async def drop_merchant(self, client_id: str) -> None:
+        """See `Store`."""
+        self._end(self.world(client_id))
+
+    async def merchants(self) -> Sequence[Merchant]:
+        """See `Store`."""
+        return [world.merchant for world in self._worlds.values()]
 
     async def merchant(self, client_id: str) -> Merchant | None:
         """See `Store`."""
@@ -46,18 +58,35 @@ class MemoryStore:
 
     async def clock(self, client_id: str) -> Clock:
         """See `Store`."""
-        return self._world(client_id).clock
+        return self.world(client_id).clock
 
     async def set_clock(self, client_id: str, clock: Clock) -> None:
         """See `Store`."""
-        world = self._world(client_id)
+        world = self.world(client_id)
         world.clock = clock
-        for (kind, key), moment in sorted(world.due.items(), key=lambda entry: entry[1]):
-            self._agenda[kind].enter(clock, moment, client_id, key)
+        self.enter_all(world)
+
+    def hold(self, client_id: str) -> "MemoryHold":
+        """See `Store`."""
+        return MemoryHold(self, self.world(client_id))
+
+    async def due(self, client_id: str) -> Sequence[tuple[datetime, Checkout | Delivery | Challenge]]:
+        """See `Store`."""
+        world = self.world(client_id)
+        ahead = sorted(world.due.items(), key=lambda entry: entry[1])
+        return [(moment, _falling_due(world.things[kind][key])) for (kind, key), moment in ahead]
 
     async def events(self, client_id: str, *, after: int = 0) -> Sequence[Event]:
         """See `Store`."""
-        return self._world(client_id).events[after:]
+        return self.world(client_id).events_after(after)
+
+    async def news(self, client_id: str, *, after: int) -> Sequence[Event]:
+        """See `Store`."""
+        world = self.world(client_id)
+        while not (events := world.events_after(after)):
+            await world.change()
+            self.check_alive(world)
+        return events
 
     async def owner(self, kind: type[Stored], key: str) -> str | None:
         """See `Store`."""
@@ -65,7 +94,7 @@ class MemoryStore:
 
     def work(self, client_id: str) -> "MemoryWork":
         """See `Store`."""
-        return MemoryWork(self, self._world(client_id))
+        return MemoryWork(self, self.world(client_id))
 
     async def claim(self, kind: type[Due], limit: int) -> list[tuple[str, Due]]:
         """See `Store`."""
@@ -80,8 +109,7 @@ class MemoryStore:
 
     def keep(self, world: "_World", things: dict[tuple[type, str], Stored], events: list[Event]) -> None:
         """Take over what a unit of work has saved."""
-        if self._worlds.get(world.merchant.client_id) is not world:
-            raise UnknownMerchantError(world.merchant.client_id)
+        self.check_alive(world)
         for (kind, key), thing in things.items():
             old = world.put(kind, key, thing)
             if old is None:
@@ -90,31 +118,114 @@ class MemoryStore:
             if SHAPES[kind].falls_due and (moment := _due_at(thing)) != _due_at(old):
                 self._schedule(world, kind, key, moment)
         world.events += events
+        world.announce()
+
+    def world(self, client_id: str) -> "_World":
+        """Return a living world."""
+        try:
+            return self._worlds[client_id]
+        except KeyError:
+            raise UnknownMerchantError(client_id) from None
+
+    def check_alive(self, world: "_World") -> None:
+        """Refuse to go on with a world that has ended."""
+        if self._worlds.get(world.merchant.client_id) is not world:
+            raise UnknownMerchantError(world.merchant.client_id)
+
+    def enter_all(self, world: "_World") -> None:
+        """Put what falls due in a world on the agenda, by the clock that it has now."""
+        for (kind, key), moment in sorted(world.due.items(), key=lambda entry: entry[1]):
+            self._agenda[kind].enter(world.clock, moment, world.merchant.client_id, key)
+
+    def claim_one(self, world: "_World", kind: type, key: str) -> Checkout | Delivery | Challenge:
+        """Hand out what is due."""
+        del world.due[kind, key]
+        self._agenda[kind].leave(world.merchant.client_id, key)
+        world.claimed.add((kind, key))
+        return _falling_due(world.things[kind][key])
+
+    def _end(self, world: "_World") -> None:
+        """Forget a world and all that leads to it."""
+        client_id = world.merchant.client_id
+        del self._worlds[client_id]
+        for owned in world.owned():
+            self._owners[owned].remove(client_id)
+            if not self._owners[owned]:
+                del self._owners[owned]
+        for kind, key in world.due:
+            self._agenda[kind].leave(client_id, key)
+        world.announce()
 
     def _schedule(self, world: "_World", kind: type, key: str, moment: datetime | None) -> None:
+        world.claimed.discard((kind, key))
         if moment is None:
             world.due.pop((kind, key), None)
+            self._agenda[kind].leave(world.merchant.client_id, key)
             return
         world.due[kind, key] = moment
         self._agenda[kind].enter(world.clock, moment, world.merchant.client_id, key)
 
     def _due(self, kind: type[Due], client_id: str, key: str) -> Iterator[tuple[str, Due]]:
-        """Claim an entry of the agenda, unless the world or its clock has moved on since it was made."""
-        world = self._worlds.get(client_id)
-        moment = world.due.get((kind, key)) if world else None
-        if world is None or moment is None:
+        """Claim an entry of the agenda, unless its world's time is in other hands or has moved on meanwhile."""
+        world = self._worlds[client_id]
+        if world.held:
             return
+        moment = world.due[kind, key]
         if world.clock.seconds_until(moment) > 0:
             self._agenda[kind].enter(world.clock, moment, client_id, key)
             return
-        del world.due[kind, key]
-        yield client_id, cast("Due", world.things[kind][key])
+        yield client_id, cast("Due", self.claim_one(world, kind, key))
 
-    def _world(self, client_id: str) -> "_World":
+
+class MemoryHold:
+    """A world's time in one pair of hands."""
+
+    frozen: bool
+
+    def __init__(self, store: MemoryStore, world: "_World") -> None:
+        self._store = store
+        self._world = world
+
+    async def __aenter__(self) -> Self:
+        world = self._world
+        while world.held:
+            await world.change()
+            self._store.check_alive(world)
+        self.frozen = world.clock.frozen_at is not None
+        world.held = True
+        world.clock = world.clock.freeze()
         try:
-            return self._worlds[client_id]
-        except KeyError:
-            raise UnknownMerchantError(client_id) from None
+            while world.claimed:
+                await world.change()
+                self._store.check_alive(world)
+        except BaseException:
+            self._let_go()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._let_go()
+
+    async def next(self, until: datetime) -> Checkout | Delivery | Challenge | None:
+        """See `Hold`."""
+        world = self._world
+        self._store.check_alive(world)
+        (kind, key), moment = min(world.due.items(), key=lambda entry: entry[1], default=((Checkout, ""), None))
+        if moment is None or moment > until:
+            world.clock = world.clock.set(until)
+            return None
+        world.clock = world.clock.set(max(moment, world.clock.now()))
+        return self._store.claim_one(world, kind, key)
+
+    def _let_go(self) -> None:
+        world = self._world
+        world.held = False
+        if not self.frozen:
+            world.clock = world.clock.resume()
+        with suppress(UnknownMerchantError):
+            self._store.check_alive(world)
+            self._store.enter_all(world)
+        world.announce()
 
 
 class MemoryWork:
@@ -153,6 +264,12 @@ class MemoryWork:
         found = [await self.get(kind, key) for key in keys]
         return [thing for thing in found if thing and getattr(thing, attribute) == value]
 
+    async def all(self, kind: type[E]) -> Sequence[E]:
+        """See `Work`."""
+        keys = dict.fromkeys(self._world.things[kind])
+        keys |= dict.fromkeys(key for saved_kind, key in self._saved if saved_kind is kind)
+        return [thing for key in keys if (thing := await self.get(kind, key))]
+
     def save(self, *things: Stored) -> None:
         """See `Work`."""
         for thing in things:
@@ -161,15 +278,15 @@ class MemoryWork:
 
     def record(self, kind: str, invoice_id: str = "", **facts: object) -> None:
         """See `Work`."""
-        number = len(self._world.events) + len(self._events) + 1
+        number = self._world.last_event + len(self._events) + 1
         text = json.dumps(facts, ensure_ascii=False, default=str)
         self._events.append(Event(number=number, at=self.now, kind=kind, invoice_id=invoice_id, facts=text))
 
 
 class _World:
-    """All that belongs to one merchant."""
+    """All that belongs to one merchant. Events go on from the number `before`."""
 
-    def __init__(self, merchant: Merchant) -> None:
+    def __init__(self, merchant: Merchant, before: int) -> None:
         self.merchant = merchant
         self.clock = Clock()
         self.things: dict[type, dict[str, Stored]] = {kind: {} for kind in SHAPES}
@@ -177,9 +294,39 @@ class _World:
             (kind, attribute): {} for kind, shape in SHAPES.items() for attribute in shape.found_by
         }
         self.due: dict[tuple[type, str], datetime] = {}
+        self.claimed: set[tuple[type, str]] = set()
+        self.held = False
         self.events: list[Event] = []
+        self._before = before
+        self._watchers: list[asyncio.Future[None]] = []
 
-    def keys(self) -> Iterator[tuple[type, str]]:
+    @property
+    def last_event(self) -> int:
+        """The number of the latest event."""
+        return self._before + len(self.events)
+
+    def events_after(self, number: int) -> list[Event]:
+        """Return the events that came after this one."""
+        return self.events[max(0, number - self._before) :]
+
+    async def change(self) -> None:
+        """Wait until something happens in this world, if only its end."""
+        watcher = asyncio.get_running_loop().create_future()
+        self._watchers.append(watcher)
+        try:
+            await watcher
+        finally:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+    def announce(self) -> None:
+        """Wake whoever waits for a change."""
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def owned(self) -> Iterator[tuple[type, str]]:
         """Name everything in this world."""
         return ((kind, key) for kind, things in self.things.items() for key in things)
 
@@ -200,25 +347,42 @@ class _World:
 
 
 class _Agenda:
-    """What falls due, by real time. Entries are never taken out early: a stale one is found out when it comes up."""
+    """What falls due, by real time. Of each thing the latest entry counts; the others are passed over."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, str, str]] = []
+        self._latest: dict[tuple[str, str], int] = {}
         self._serial = count()
         self._news = asyncio.Event()
 
     def enter(self, clock: Clock, moment: datetime, client_id: str, key: str) -> None:
         """Note that something falls due when `clock` shows `moment`; a frozen clock never will."""
+        self.leave(client_id, key)
         seconds = clock.seconds_until(moment)
         if seconds < inf:
-            heapq.heappush(self._entries, (_real_now() + seconds, next(self._serial), client_id, key))
+            serial = next(self._serial)
+            self._latest[client_id, key] = serial
+            heapq.heappush(self._entries, (_real_now() + seconds, serial, client_id, key))
             self._news.set()
+
+    def leave(self, client_id: str, key: str) -> None:
+        """Note that something does not fall due any more, and tidy up when most of the entries are such."""
+        self._latest.pop((client_id, key), None)
+        if len(self._entries) > _UNTIDY + 2 * len(self._latest):
+            self._entries = [entry for entry in self._entries if self._counts(entry)]
+            heapq.heapify(self._entries)
 
     def pop(self) -> tuple[str, str] | None:
         """Return the world and key of the first entry whose time has come."""
-        if not self._entries or self._entries[0][0] > _real_now():
-            return None
-        return heapq.heappop(self._entries)[2:]
+        while self._entries and self._entries[0][0] <= _real_now():
+            entry = heapq.heappop(self._entries)
+            if self._counts(entry):
+                del self._latest[entry[2:]]
+                return entry[2:]
+        return None
+
+    def _counts(self, entry: tuple[float, int, str, str]) -> bool:
+        return self._latest.get(entry[2:]) == entry[1]
 
     async def wait(self) -> None:
         """Wait until the first entry's time comes, or for an earlier one."""
@@ -226,6 +390,11 @@ class _Agenda:
         left: float | None = self._entries[0][0] - _real_now() if self._entries else None
         with suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), left)
+
+
+def _falling_due(thing: Stored) -> Checkout | Delivery | Challenge:
+    assert isinstance(thing, Checkout | Delivery | Challenge)
+    return thing
 
 
 def _due_at(thing: Stored | None) -> datetime | None:

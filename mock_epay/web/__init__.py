@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NoReturn
 
@@ -14,10 +14,12 @@ from starlette.routing import BaseRoute, Route
 
 from mock_epay import resources
 from mock_epay.bank import Bank
+from mock_epay.desk import Desk
 from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
 from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
-from mock_epay.web import acs, api, demo, guard, oauth, payform, reference
+from mock_epay.script import Rule
+from mock_epay.web import acs, api, control, demo, guard, oauth, payform, reference
 
 _log: Final = logging.getLogger("mock_epay")
 
@@ -25,37 +27,40 @@ DEMO_MERCHANT: Final = "test"
 _PAGES: Final = ("/payform", "/acs")  # what stands there answers with pages
 
 
-def create_app(bank: Bank) -> Starlette:
-    """Return the application over a bank; its lifespan runs what happens by itself: postlinks and late pages."""
+def create_app(bank: Bank, rules: Sequence[Rule] = ()) -> Starlette:
+    """Return the application over a bank; its lifespan runs what happens by itself, such as the delivery of postlinks.
+
+    The rules hold for every merchant.
+    """
+    courier = Courier(bank.store)
+    desk = Desk(bank, courier, rules)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await bank.open()
-        works = [
-            asyncio.create_task(Courier(bank.store, bank.settings).run(), name="the delivery of postlinks"),
-            asyncio.create_task(bank.close_late_pages(), name="the closing of late pages"),
-            asyncio.create_task(bank.give_up_challenges(), name="the end of unanswered 3-D Secure"),
-        ]
-        for work in works:
-            work.add_done_callback(_report)
-        yield
-        for work in works:
-            work.cancel()
-        await asyncio.gather(*works, return_exceptions=True)
+        await desk.open()
+        async with courier:
+            works = desk.timekeeper.start()
+            for work in works:
+                work.add_done_callback(_report)
+            yield
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
 
     return Starlette(
-        routes=_routes(bank),
+        routes=_routes(bank, desk),
         lifespan=lifespan,
         exception_handlers={Refusal: _refused, HTTPException: _lost, Exception: _failed},
     )
 
 
-def _routes(bank: Bank) -> list[BaseRoute]:
+def _routes(bank: Bank, desk: Desk) -> list[BaseRoute]:
     return [
         *oauth.routes(bank),
         *api.routes(bank),
         *payform.routes(bank),
         *acs.routes(bank),
+        *control.routes(desk),
         Route("/schemas/{name}.json", _schema),
         *reference.routes(),
         *demo.demo_shop(**_demo_credentials()),

@@ -1,6 +1,8 @@
 """The services that a shop's server calls with a token."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -13,9 +15,10 @@ from mock_epay.bank import Bank
 from mock_epay.bank.operations import OPERATIONS
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import BadField, Declined, InvalidToken
-from mock_epay.model import Card, Challenge, Status, StatusAnswer, Transaction
+from mock_epay.model import Card, Challenge, Merchant, Status, StatusAnswer, Token, Transaction
 from mock_epay.notes import Notes
-from mock_epay.web import forms, guard
+from mock_epay.script import Place
+from mock_epay.web import faults, forms, guard
 from mock_epay.wire import contracts, incoming, outgoing
 
 OWN_FORM: Final = "documented: own card form"
@@ -26,23 +29,36 @@ Service = Callable[[Request], Awaitable[Response]]
 def routes(bank: Bank) -> list[BaseRoute]:
     """Return the services, each with and without `/api` in front: hosts of two generations differ in that."""
     services = Services(bank)
-    rows: list[tuple[str, Service, str]] = [
-        ("/check-status/payment/transaction/{invoice_id}", services.status, "GET"),
-        ("/check-status/payment/transactionId/{id}", services.status_by_id, "GET"),
-        *((f"/operation/{{id}}/{operation}", services.operate, "POST") for operation in OPERATIONS),
-        ("/public.rsa", services.public_key, "GET"),
-        ("/payment/cryptopay", services.pay_by_card, "POST"),
-        ("/payment/confirm", services.confirm, "POST"),
-        ("/payments/cards/confirmPayment", services.confirm_in_browser, "POST"),
-        ("/payments/cards/auth", services.pay_by_saved_card, "POST"),
-        ("/cards/{account_id}", services.saved_cards, "GET"),
-        ("/card/deactivate/{card_id}", services.deactivate_card, "POST"),
-        ("/invoice", services.make_link, "POST"),
-        ("/terminals/{id}", services.terminal, "GET"),
+    rows: list[tuple[str, Service, str, Place]] = [
+        ("/check-status/payment/transaction/{invoice_id}", services.status, "GET", "status"),
+        ("/check-status/payment/transactionId/{id}", services.status_by_id, "GET", "status"),
+        *((f"/operation/{{id}}/{operation}", services.operate, "POST", "operations") for operation in OPERATIONS),
+        ("/public.rsa", services.public_key, "GET", "payments"),
+        ("/payment/cryptopay", services.pay_by_card, "POST", "payments"),
+        ("/payment/confirm", services.confirm, "POST", "payments"),
+        ("/payments/cards/confirmPayment", services.confirm_in_browser, "POST", "payments"),
+        ("/payments/cards/auth", services.pay_by_saved_card, "POST", "payments"),
+        ("/cards/{account_id}", services.saved_cards, "GET", "cards"),
+        ("/card/deactivate/{card_id}", services.deactivate_card, "POST", "cards"),
+        ("/invoice", services.make_link, "POST", "links"),
+        ("/terminals/{id}", services.terminal, "GET", "terminals"),
     ]
     return [
-        Route(prefix + path, endpoint, methods=[method]) for prefix in ("", "/api") for path, endpoint, method in rows
+        Route(prefix + path, _breakable(bank, place, service), methods=[method])
+        for prefix in ("", "/api")
+        for path, service, method, place in rows
     ]
+
+
+def _breakable(bank: Bank, place: Place, service: Service) -> Service:
+    """Let a service fail where the script of the merchant, whose token is presented, wants that."""
+
+    async def served(request: Request) -> Response:
+        token = request.headers.get("authorization", "").partition(" ")[2].strip() or request.query_params.get("Access")
+        client_id = await bank.store.owner(Token, token) if token else None
+        return await faults.spoilt(bank, place, client_id, partial(service, request))
+
+    return served
 
 
 class Services:
@@ -81,16 +97,16 @@ class Services:
         token, notes = await self._begin(request)
         body = await self._body(request)
         asked = incoming.card_payment("card-payment-request", body, notes, cryptogram.FIELD_SPELLINGS)
-        card = self._opened(asked, notes)
+        card = self._opened(asked, request.state.merchant, notes)
         paid = await self._bank.pay_by_card(token, asked.order, card, notes)
-        return self._paid(request, *paid, notes)
+        return await self._paid(request, *paid, notes)
 
     async def pay_by_saved_card(self, request: Request) -> Response:
         """Pay with a card that a customer has saved."""
         token, notes = await self._begin(request)
         asked = incoming.card_payment("saved-card-payment-request", await self._body(request), notes)
         paid = await self._bank.pay_by_saved_card(token, asked.order, asked.saved_card, notes)
-        return self._paid(request, *paid, notes)
+        return await self._paid(request, *paid, notes)
 
     async def confirm(self, request: Request) -> Response:
         """Finish a payment with what the issuer has sent to an address of the shop's."""
@@ -99,7 +115,7 @@ class Services:
             "confirm-request", incoming.json_object(await self._body(request))
         )
         transaction = await self._bank.confirm(token, md, pa_res, transaction_id)
-        return self._paid(request, transaction, None, notes)
+        return await self._paid(request, transaction, None, notes)
 
     async def confirm_in_browser(self, request: Request) -> Response:
         """Finish a payment with what the issuer sends through the cardholder's browser, and lead that on."""
@@ -137,20 +153,20 @@ class Services:
 
     async def _begin(self, request: Request) -> tuple[str, Notes]:
         """Look at the token first, whatever else is wrong; give the request its notes, for refusals too."""
-        request.state.notes = self._bank.notes()
         token = bearer(request)
-        await self._bank.check_token(token)
+        request.state.merchant = merchant = await self._bank.check_token(token)
+        request.state.notes = await self._bank.notes(merchant.client_id)
         return token, request.state.notes
 
     async def _body(self, request: Request) -> bytes:
         return await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)
 
-    def _opened(self, asked: incoming.CardPayment, notes: Notes) -> Card:
-        """Decrypt the card; what was encrypted for the bank itself stands for the card that the settings name."""
+    def _opened(self, asked: incoming.CardPayment, merchant: Merchant, notes: Notes) -> Card:
+        """Decrypt the card; what was encrypted for the bank itself stands for a card that is set."""
         try:
             opened = cryptogram.decrypt(asked.cryptogram)
         except cryptogram.ForeignKeyError:
-            assumed = issuer.card_of(self._settings.foreign_key_card)
+            assumed = issuer.card_of(merchant.foreign_key_card)
             if assumed is None:
                 raise
             notes.remark("cryptogram-key", "cryptogram")
@@ -160,13 +176,16 @@ class Services:
             notes.broken(BadField("terminalId", asked.order.terminal, rule, OWN_FORM))
         return opened.card
 
-    def _paid(self, request: Request, transaction: Transaction, challenge: Challenge | None, notes: Notes) -> Response:
+    async def _paid(
+        self, request: Request, transaction: Transaction, challenge: Challenge | None, notes: Notes
+    ) -> Response:
         """Answer for a payment.
 
         Raises:
             Declined: it was.
 
         """
+        await asyncio.sleep(transaction.delay_s)
         if transaction.reason_code:
             message = outgoing.reason(transaction.reason_code, transaction.order.reads)
             raise Declined(message, code=transaction.reason_code)

@@ -1,11 +1,14 @@
 """What keeps requests small and pages harmless: body limits and security headers."""
 
+import hmac
+from collections.abc import Collection
 from typing import Final
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
-from mock_epay.errors import BadField, TooLarge
+from mock_epay import addresses
+from mock_epay.errors import SHOWN, BadField, Forbidden, InvalidToken, NotJson, TooLarge
 from mock_epay.notes import Notes
 from mock_epay.wire import outgoing
 
@@ -22,6 +25,7 @@ NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosni
 ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
+CONTROL: Final = "documented: control API"
 HINTS: Final = "X-Mock-Epay-Hints"
 
 
@@ -64,6 +68,54 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         _check_length(len(body), limit)
         more = message.get("more_body", False)
     return bytes(body)
+
+
+def check_visitor(request: Request, *, names: Collection[str], token: str) -> None:
+    """Refuse whoever is not a developer's own tool: pages of other sites, names that somebody else gave this machine.
+
+    A browser says which site a request comes from. A page that has its own name lead here (DNS rebinding) would be of
+    the same site, but then the Host is that name; addresses, names without a dot and those that no public server can
+    have are nobody else's.
+
+    Raises:
+        Forbidden: it is such a page or name.
+        InvalidToken: the request lacks the control token.
+
+    """
+    host = request.url.hostname or ""
+    if not (addresses.is_own(host) or host.lower() in names):
+        rule = "an address, a local name, or one of the setting control_hosts"
+        raise Forbidden(f"Host is {host[:SHOWN]}: {rule}", field="Host", value=host[:SHOWN], rule=rule, source=CONTROL)
+    site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
+    if site not in {"none", "same-origin"} or origin not in {None, base_url(request)}:
+        rule = "requests of other sites' pages are not served"
+        raise Forbidden(
+            f"a page of {(origin or site)[:SHOWN]} asked: {rule}", field="Origin", rule=rule, source=CONTROL
+        )
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if token and not (scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())):
+        raise InvalidToken(
+            "the control token is missing or wrong: send it in the header Authorization, behind the word Bearer",
+            field="Authorization",
+            rule="Bearer and the setting control_token",
+            source=CONTROL,
+        )
+
+
+def check_json(request: Request) -> None:
+    """Refuse a body of another type than JSON, which a form on a strange page could send.
+
+    Raises:
+        NotJson: it is such a body.
+
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and (kind or _has_body(request)):
+        raise NotJson("Content-Type", kind, "application/json", CONTROL)
+
+
+def _has_body(request: Request) -> bool:
+    return declared_length(request.scope) > 0 or "transfer-encoding" in request.headers
 
 
 def declared_length(scope: Scope) -> int:

@@ -1,5 +1,7 @@
 """The token endpoint."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -11,7 +13,7 @@ from mock_epay.bank import Bank
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import Refusal, WrongMethod
 from mock_epay.notes import Notes
-from mock_epay.web import forms, guard
+from mock_epay.web import faults, forms, guard
 from mock_epay.wire import contracts, incoming, outgoing
 
 # Browser clients ask for tokens themselves (observed), whatever that says about their secrets.
@@ -38,31 +40,35 @@ class TokenEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        notes = self._bank.notes()
+        request = Request(scope)
         try:
-            response = await self._answer(scope, receive, notes)
+            response = await self._answer(request, receive)
         except Refusal as refusal:
-            headers = _CORS | guard.NO_STORE | guard.hint_headers(notes)
+            headers = _CORS | guard.NO_STORE | guard.hint_headers(getattr(request.state, "notes", Notes()))
             response = refused(refusal, headers=headers, check=self._bank.settings.self_check)
             if isinstance(refusal, WrongMethod):
                 response.headers.update(_ALLOW)
         await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, notes: Notes) -> Response:
-        if scope["method"] == "OPTIONS":
+    async def _answer(self, request: Request, receive: Receive) -> Response:
+        if request.method == "OPTIONS":
             return Response(status_code=204, headers=_PREFLIGHT | _ALLOW)
-        if scope["method"] != "POST":
-            raise WrongMethod(f"a token is asked for with POST, not {scope['method']}", rule="POST")
-        headers = Request(scope).headers
-        body = await guard.read_body(scope, receive, self._bank.settings.max_body_kb * 1024)
+        if request.method != "POST":
+            raise WrongMethod(f"a token is asked for with POST, not {request.method}", rule="POST")
+        headers = request.headers
+        body = await guard.read_body(request.scope, receive, self._bank.settings.max_body_kb * 1024)
         fields = forms.read_fields(headers.get("content-type", ""), body)
         # Credentials in the body count before those in the header, as with the bank's own clients.
         credentials = forms.basic_credentials(headers.get("authorization", ""))
         fields |= {name: text for name, text in credentials.items() if not fields.get(name, "").strip()}
+        request.state.notes = notes = await self._bank.notes(fields.get("client_id"))
         if "origin" in headers:
             notes.remark("secret-in-browser", "client_secret")
-        request = incoming.token_request(fields, notes)
-        token, merchant = await self._bank.issue_token(request, notes)
+        answer = partial(self._issue, fields, notes)
+        return await faults.spoilt(self._bank, "token", fields.get("client_id"), answer, _CORS)
+
+    async def _issue(self, fields: Mapping[str, str], notes: Notes) -> Response:
+        token, merchant = await self._bank.issue_token(incoming.token_request(fields, notes), notes)
         spelling = SPELLINGS[merchant.dialect]
         return Response(
             contracts.encode(

@@ -1,8 +1,9 @@
 """The pay page: opened by `halyk.pay`, paid on by the cardholder, left for the shop."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -24,9 +25,9 @@ from mock_epay.errors import (
     SpentToken,
     TooLarge,
 )
-from mock_epay.model import CheckoutState, Language, Status
+from mock_epay.model import Checkout, CheckoutState, Language, Status
 from mock_epay.notes import Notes
-from mock_epay.web import cardform, forms, guard, render
+from mock_epay.web import cardform, faults, forms, guard, render
 from mock_epay.wire import incoming, outgoing
 
 _STATIC: Final = "/payform/static"
@@ -57,8 +58,11 @@ def routes(bank: Bank) -> list[BaseRoute]:
         types = script.with_suffix(".d.ts")
         return FileResponse(types, headers=guard.ANY_ORIGIN | {"Cache-Control": "no-cache"}, media_type="text/plain")
 
-    async def payment_api(_: Request) -> Response:
+    async def file() -> Response:
         return FileResponse(script, headers=guard.ANY_ORIGIN | {"Cache-Control": "no-cache"})
+
+    async def payment_api(request: Request) -> Response:
+        return await faults.spoilt(bank, "script", request.query_params.get("client_id"), file, guard.ANY_ORIGIN)
 
     return [
         *(Route(path, payment_api) for path in _SCRIPTS),
@@ -84,21 +88,11 @@ class PayForm:
 
         A POST to that address opens it and pays, for shops' tests that have no browser.
         """
-        checkout_id = await self._open(request)
-        return (
-            await self._pay(request, checkout_id)
-            if request.method == "POST"
-            else await self._page(request, checkout_id)
-        )
+        return await self._answer(request, await self._open(request))
 
     async def show(self, request: Request) -> Response:
         """Show a checkout as it stands, or try to pay on it."""
-        checkout_id = str(request.path_params["checkout_id"])
-        return (
-            await self._pay(request, checkout_id)
-            if request.method == "POST"
-            else await self._page(request, checkout_id)
-        )
+        return await self._answer(request, str(request.path_params["checkout_id"]))
 
     async def open_link(self, request: Request) -> Response:
         """Lead from an invoice link to its pay page."""
@@ -123,6 +117,11 @@ class PayForm:
         )
         return HTMLResponse(html, headers=guard.page_headers(framed=False))
 
+    async def _answer(self, request: Request, checkout_id: str) -> Response:
+        answer = partial(self._pay if request.method == "POST" else self._page, request, checkout_id)
+        client_id = await self._bank.store.owner(Checkout, checkout_id)
+        return await faults.spoilt(self._bank, "page", client_id, answer)
+
     async def _open(self, request: Request) -> str:
         limit = self._settings.max_params_kb * 1024
         if len(request.url.query) > limit:
@@ -136,8 +135,7 @@ class PayForm:
         request.state.language = incoming.page_language(pairs.get("language", ""))
         request.state.back_link = incoming.link(pairs.get("backLink", ""))
         request.state.leave_url = incoming.link(pairs.get("failureBackLink", "")) or request.state.back_link
-        notes = self._bank.notes()
-        request.state.notes = notes
+        request.state.notes = notes = await self._bank.notes_for(incoming.access_token(pairs))
         order, access_token = incoming.payment_object(pairs, notes)
         return await self._bank.open_checkout(order, access_token, notes)
 
@@ -150,7 +148,8 @@ class PayForm:
             return await self._page(request, checkout_id, form)
         # A form that says nothing of saving the card, as a test's may, leaves that to the shop.
         save = checkout.order.card_save if form.save_card is None else form.save_card
-        await self._bank.pay(checkout_id, form.card, form.payer, saved_card=form.saved_card, save=save)
+        paid = await self._bank.pay(checkout_id, form.card, form.payer, saved_card=form.saved_card, save=save)
+        await asyncio.sleep(paid.delay_s)
         return RedirectResponse(address(checkout_id, short=is_short(request)), 303, headers=guard.NO_STORE)
 
     async def _page(self, request: Request, checkout_id: str, form: cardform.CardForm | None = None) -> Response:
@@ -206,7 +205,7 @@ class PayForm:
             "back_link": order.back_link,
             "verified": order.verification,
             "saved_card": transaction.order.card_save or order.verification,
-            "countdown_s": 0 if order.auto_back_link else self._settings.countdown_s,
+            "countdown_s": 0 if order.auto_back_link else view.merchant.countdown_s,
         }
 
     def _form(self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from mock_epay import resources
-from mock_epay.errors import BadField, InvalidClient, InvalidScope, UnsupportedGrant
+from mock_epay.errors import BadField, InvalidClient, InvalidScope, Refusal, UnsupportedGrant, excerpt
 from mock_epay.notes import Notes
 
 # Fields whose refusal is not a plain `invalid_request`: credentials always, the others when they are there and wrong.
@@ -45,6 +46,34 @@ def check_request(name: str, fields: dict[str, Any], notes: Notes) -> None:
         notes.broken(refusal)
         if useless:
             fields.pop(str(refusal.field), None)
+
+
+def check_closed(name: str, fields: Mapping[str, Any]) -> None:
+    """Refuse fields that break a schema which knows all fields there are; what is not known is named, and what is.
+
+    Raises:
+        Refusal: a field means nothing.
+        BadField: a field breaks its rule.
+
+    """
+    found = next(iter(_validator(name).iter_errors(fields)), None)
+    if found is None:
+        return
+    schema = resources.schema(name)
+    source = f"documented: {schema['x-document']}, {schema['title'].lower()}"
+    rule, where = found.schema.get("x-rule", ""), [str(step) for step in found.absolute_path]
+    if found.validator == "additionalProperties":
+        known = list(found.schema["properties"])
+        unknown = next(name for name in found.instance if name not in known)
+        nearest = difflib.get_close_matches(unknown, known, n=1)
+        meant = f"; did you mean {nearest[0]}?" if nearest else ""
+        field, rule = ".".join([*where, excerpt(unknown)]), f"one of {', '.join(known)}"
+        raise Refusal(f"{field} means nothing here: {rule}{meant} ({source})", field=field, rule=rule, source=source)
+    if found.validator == "required":
+        missing = next(name for name in found.validator_value if name not in found.instance)
+        raise BadField(".".join([*where, missing]), None, f"needed: {rule}" if rule else "needed", source)
+    secret = found.schema.get("writeOnly") or not isinstance(found.instance, str | int | float | Decimal)
+    raise BadField(".".join(where), "(not shown)" if secret else str(found.instance), rule, source)
 
 
 def near_names(name: str, fields: Mapping[str, object], notes: Notes) -> None:

@@ -215,6 +215,14 @@ def page_address(params: str) -> dict[str, str]:
         raise BadField("params", params, rule, "observed: payment-api.js") from None
 
 
+def access_token(pairs: Mapping[str, str]) -> str:
+    """Return the access token in the `auth` of a pay page address; empty when there is none."""
+    try:
+        return lz.parse(pairs.get("auth", "")).get("access_token", "")
+    except lz.LzError:
+        return ""
+
+
 def page_language(text: str) -> Language:
     """Return the pay page's language for any spelling of it; Russian when there is no telling."""
     return _LANGUAGES.get(text.strip()[:2].lower(), "rus")

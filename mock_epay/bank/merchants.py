@@ -1,0 +1,63 @@
+"""Merchants: what one is made of, from what its owner says and what the settings say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final
+
+from mock_epay import fake, resources
+from mock_epay.dialects import SPELLINGS
+from mock_epay.model import Merchant, Terminal
+from mock_epay.settings import Settings, rows
+
+# The settings that a merchant may have of its own.
+OWN: Final = tuple(row.name for row in rows() if row.per_merchant)
+
+
+def built_in() -> Sequence[Mapping[str, Any]]:
+    """Return the facts of the merchants that every sandbox has."""
+    facts: Sequence[Mapping[str, Any]] = resources.table("merchants")["merchant"]
+    return facts
+
+
+@cache
+def built_in_ids() -> frozenset[str]:
+    """Return who they are."""
+    return frozenset(str(facts["client_id"]) for facts in built_in())
+
+
+def make(facts: Mapping[str, Any], settings: Settings) -> Merchant:
+    """Return a merchant; what its owner does not say is invented, or as the settings have it.
+
+    With a seed, all that is invented is the same each time, the credentials too. A single `terminal` may be named
+    instead of `terminals`, which are rows of facts.
+    """
+    seed = facts.get("seed") or settings.seed or fake.fresh_seed()
+    own = {name: facts.get(name, getattr(settings, name)) for name in OWN}
+    client_id = facts.get("client_id") or f"shop-{fake.Fake(seed).word('client_id').lower()}"
+    invented = fake.Fake(seed, client_id)
+    two_stage = facts.get("two_stage", SPELLINGS[own["dialect"]].two_stage)
+    terminal = {
+        "id": facts.get("terminal") or invented.uuid("terminal"),
+        "tid": invented.digits("tid", 8),
+        "shop_id": invented.uuid("shop"),
+    }
+    return Merchant(
+        client_id=client_id,
+        client_secret=facts.get("client_secret") or invented.word("client_secret"),
+        name=facts.get("name") or f"Shop {client_id}",
+        email=facts.get("email") or f"{client_id}@example.kz",
+        password=facts.get("password") or invented.word("password"),
+        terminals=tuple(Terminal(**row, two_stage=two_stage) for row in facts.get("terminals", [terminal])),
+        seed=seed,
+        **own,
+    )
+
+
+def change(merchant: Merchant, facts: Mapping[str, Any]) -> Merchant:
+    """Return a merchant with some facts changed."""
+    changes = dict(facts)
+    if "two_stage" in changes:
+        two_stage = changes.pop("two_stage")
+        changes["terminals"] = tuple(replace(terminal, two_stage=two_stage) for terminal in merchant.terminals)
+    return replace(merchant, **changes)

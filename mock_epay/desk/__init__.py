@@ -1,0 +1,372 @@
+"""The desk behind the control API: what a developer may do with a merchant's world, and see of it."""
+
+import asyncio
+import difflib
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import count
+from typing import Any, Final, TypeVar
+
+from mock_epay.bank import Bank, merchants, scripts, transactions
+from mock_epay.desk import payments, stories
+from mock_epay.desk.payments import DirectPayment
+from mock_epay.desk.stories import Notice, Timeline
+from mock_epay.desk.timekeeper import Happening, Timekeeper
+from mock_epay.errors import BadField, Conflict, NotFound, NotInTime
+from mock_epay.model import EVENTS, Challenge, Delivery, DeliveryState, Event, Invoice, Merchant, Status, Transaction
+from mock_epay.postlinks import Courier
+from mock_epay.script import NextDecision, PlannedFault, Rule, Script
+from mock_epay.store import UnknownMerchantError, Work
+
+LATEST: Final = "latest"
+SOURCE: Final = "documented: control API"
+
+_YEAR_S: Final = 31_556_952
+_LAST_YEAR: Final = 2200
+_SHOWN: Final = 5  # merchants that are worth naming
+K = TypeVar("K", Transaction, Delivery)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockFace:
+    """What a merchant's clock shows, what fell due while it was turned, and what lies ahead."""
+
+    now: datetime
+    frozen: bool
+    fired: Sequence[Happening]
+    due: Sequence[Happening]
+
+
+class Desk:
+    """What can be done with worlds from outside.
+
+    Each method but those about all merchants raises UnknownMerchantError when there is no such world.
+    """
+
+    def __init__(self, bank: Bank, courier: Courier, rules: Sequence[Rule] = ()) -> None:
+        self.bank = bank
+        self.timekeeper = Timekeeper(bank, courier)
+        self._store = bank.store
+        self._courier = courier
+        self._rules = rules
+        self._serial = count(1)
+
+    async def open(self) -> None:
+        """Make the merchants that every sandbox has."""
+        for facts in merchants.built_in():
+            await self._begin(merchants.make(facts, self.bank.settings))
+
+    async def merchants(self) -> Sequence[Merchant]:
+        """Return all merchants, oldest world first."""
+        return await self._store.merchants()
+
+    async def new_merchant(self, facts: Mapping[str, Any]) -> Merchant:
+        """Begin a world.
+
+        Without a seed of its own it has the server's, and its number; with one, all of it is the same in every run.
+
+        Raises:
+            Conflict: the `client_id` is taken.
+
+        """
+        seed = self.bank.settings.seed
+        merchant = merchants.make({"seed": seed and f"{seed}/{next(self._serial)}"} | dict(facts), self.bank.settings)
+        if "client_id" in facts and await self._store.merchant(merchant.client_id):
+            rule = "another one: a merchant of this name lives, and can be reset or deleted"
+            raise Conflict("client_id", merchant.client_id, rule, SOURCE)
+        free = merchant.client_id
+        numbers = count(2)
+        while await self._store.merchant(free):  # the same seed, twice at once
+            free = f"{merchant.client_id}-{next(numbers)}"
+        merchant = replace(merchant, client_id=free)
+        await self._begin(merchant)
+        return merchant
+
+    async def merchant(self, client_id: str) -> Merchant:
+        """Return one merchant."""
+        merchant = await self._store.merchant(client_id)
+        if merchant is None:
+            raise UnknownMerchantError(client_id)
+        return merchant
+
+    async def change_merchant(self, client_id: str, facts: Mapping[str, Any]) -> Merchant:
+        """Change facts and settings of a merchant, from now on."""
+        changed = merchants.change(await self.merchant(client_id), facts)
+        await self._store.change_merchant(changed)
+        return changed
+
+    async def drop_merchant(self, client_id: str) -> None:
+        """End a world, and all that is under way in it.
+
+        Raises:
+            Conflict: it is one that every sandbox has.
+
+        """
+        if client_id in merchants.built_in_ids():
+            raise Conflict("client_id", client_id, "a merchant that was made here; this one can only be reset", SOURCE)
+        await self._store.drop_merchant(client_id)
+        self._courier.forget(client_id)
+
+    async def reset(self, client_id: str) -> Merchant:
+        """End a world and begin another with the same credentials; what is under way ends with the old one."""
+        merchant = await self.merchant(client_id)
+        await self._begin(merchant)
+        self._courier.forget(client_id)
+        return merchant
+
+    async def clock(self, client_id: str, fired: Sequence[Happening] = ()) -> ClockFace:
+        """Return what a merchant's clock shows."""
+        clock = await self._store.clock(client_id)
+        due = await self.timekeeper.ahead(client_id)
+        return ClockFace(now=clock.now(), frozen=clock.frozen_at is not None, fired=fired, due=due)
+
+    async def turn_clock(
+        self, client_id: str, *, freeze: bool, moment: datetime | None, seconds: float, resume: bool
+    ) -> ClockFace:
+        """Turn a merchant's clock: freeze it, put it to a moment, put it so many seconds forward, let it run on."""
+        _check_years(moment, (await self._store.clock(client_id)).now(), seconds)
+        fired = await self.timekeeper.turn(client_id, freeze=freeze, moment=moment, seconds=seconds, resume=resume)
+        face = await self.clock(client_id, fired)
+        async with self._store.work(client_id) as work:
+            work.record("clock.changed", now=face.now, frozen=face.frozen)
+        return face
+
+    async def script(self, client_id: str) -> Script:
+        """Return what is left of a merchant's script."""
+        async with self._store.work(client_id) as work:
+            return await scripts.of(work)
+
+    async def add_to_script(
+        self,
+        client_id: str,
+        *,
+        decisions: Sequence[NextDecision] = (),
+        rules: Sequence[Rule] = (),
+        faults: Sequence[PlannedFault] = (),
+    ) -> Script:
+        """Put more into a merchant's script, behind what is there."""
+        async with self._store.work(client_id) as work:
+            return await scripts.add(work, decisions=decisions, rules=rules, faults=faults)
+
+    async def clear_script(self, client_id: str) -> None:
+        """Take decisions and rules out of a merchant's script."""
+        async with self._store.work(client_id) as work:
+            await scripts.clear(work)
+
+    async def clear_faults(self, client_id: str) -> None:
+        """Let all services of a merchant work again."""
+        async with self._store.work(client_id) as work:
+            await scripts.clear_faults(work)
+
+    async def pay(self, client_id: str, payment: DirectPayment) -> Transaction:
+        """Pay without a browser, through the same doors as the shop and the page.
+
+        Raises:
+            Refusal: what the token endpoint or the page would say.
+
+        """
+        return await payments.pay(self.bank, await self.merchant(client_id), payment)
+
+    async def transactions(self, client_id: str, invoice_id: str = "", status: str = "") -> Sequence[Transaction]:
+        """Return a merchant's transactions, or those of an invoice or in a state, oldest first.
+
+        Raises:
+            BadField: there is no such state.
+
+        """
+        if status and status not in set(Status):
+            raise BadField("status", status, f"one of {', '.join(Status)}", SOURCE)
+        async with self._store.work(client_id) as work:
+            of = await work.find(Transaction, "invoice_id", invoice_id) if invoice_id else await work.all(Transaction)
+        return [one for one in of if status in {"", one.status}]
+
+    async def transaction(self, client_id: str, transaction_id: str) -> Transaction:
+        """Return one transaction of a merchant's, by its id or as `latest`.
+
+        Raises:
+            NotFound: there is no such transaction.
+
+        """
+        async with self._store.work(client_id) as work:
+            return await _one(work, Transaction, transaction_id)
+
+    async def challenge(self, client_id: str, transaction: Transaction) -> Challenge | None:
+        """Return the issuer's question that a transaction waits for."""
+        if transaction.status is not Status.THREE_DS:
+            return None
+        async with self._store.work(client_id) as work:
+            return (await work.find(Challenge, "transaction_id", transaction.id))[-1]
+
+    async def invoices(self, client_id: str) -> Sequence[tuple[Invoice, Transaction | None]]:
+        """Return a merchant's invoices, each with its latest transaction, oldest first."""
+        async with self._store.work(client_id) as work:
+            latest = {one.invoice_id: one for one in await work.all(Transaction)}
+            return [(invoice, latest.get(invoice.number)) for invoice in await work.all(Invoice)]
+
+    async def timeline(self, client_id: str, invoice_id: str) -> Timeline:
+        """Return all that is known of an invoice.
+
+        Raises:
+            NotFound: this merchant has no such invoice.
+
+        """
+        events = await self._store.events(client_id)
+        async with self._store.work(client_id) as work:
+            return await stories.timeline(work, invoice_id, events)
+
+    async def postlinks(
+        self, client_id: str, *, invoice_id: str = "", transaction_id: str = "", state: str = ""
+    ) -> Sequence[Notice]:
+        """Return a merchant's postlinks, or those that fit, oldest first.
+
+        Raises:
+            BadField: there is no such state.
+
+        """
+        if state and state not in set(DeliveryState):
+            raise BadField("state", state, f"one of {', '.join(DeliveryState)}", SOURCE)
+        async with self._store.work(client_id) as work:
+            of = await work.find(Delivery, "invoice_id", invoice_id) if invoice_id else await work.all(Delivery)
+            fit = [one for one in of if transaction_id in {"", one.transaction_id} and state in {"", one.state}]
+            return [await stories.notice(work, one) for one in fit]
+
+    async def postlinks_within(self, client_id: str, seconds: float, least: int, **filters: str) -> Sequence[Notice]:
+        """Return postlinks as soon as there are so many that fit, or what there is after so many real seconds."""
+
+        async def enough() -> Sequence[Notice] | None:
+            found = await self.postlinks(client_id, **filters)
+            return found if len(found) >= least else None
+
+        found = await self._until(client_id, seconds, enough)
+        return await self.postlinks(client_id, **filters) if found is None else found
+
+    async def postlink(self, client_id: str, delivery_id: str) -> Notice:
+        """Return one postlink of a merchant's, by its id or as `latest`.
+
+        Raises:
+            NotFound: there is no such postlink.
+
+        """
+        async with self._store.work(client_id) as work:
+            return await stories.notice(work, await _one(work, Delivery, delivery_id))
+
+    async def resend(self, client_id: str, delivery_id: str) -> Notice:
+        """Send a postlink once more, as a postlink of its own.
+
+        Raises:
+            NotFound: there is no such postlink.
+
+        """
+        async with self._store.work(client_id) as work:
+            old = await _one(work, Delivery, delivery_id)
+            transaction = await work.get(Transaction, old.transaction_id)
+            assert transaction is not None
+            number = len(await work.find(Delivery, "invoice_id", old.invoice_id))
+            sent = transactions.send(work, transaction, old.url, old.body, 0, purpose=f"delivery, resent {number}")
+            return Notice(delivery=sent, attempts=())
+
+    async def release(self, client_id: str, delivery_id: str) -> Notice:
+        """Let a held postlink go.
+
+        Raises:
+            NotFound: there is no such postlink.
+            Conflict: it is not held.
+
+        """
+        async with self._store.work(client_id) as work:
+            held = await _one(work, Delivery, delivery_id)
+            if held.state is not DeliveryState.HELD:
+                raise Conflict("state", held.state, "held, for only such a postlink can be released", SOURCE)
+            released = replace(held, state=DeliveryState.QUEUED, due_at=work.now)
+            work.save(released)
+            work.record("postlink.released", released.invoice_id, delivery=released.id, url=released.url)
+            return Notice(delivery=released, attempts=())
+
+    async def events(self, client_id: str, *, after: int = 0) -> Sequence[Event]:
+        """Return what happened in a world after the event with this number."""
+        return await self._store.events(client_id, after=after)
+
+    async def news(self, client_id: str, *, after: int) -> Sequence[Event]:
+        """Return what happened in a world after the event with this number; wait until something has."""
+        return await self._store.news(client_id, after=after)
+
+    async def wait(self, client_id: str, until: str, *, invoice_id: str = "", after: int = 0, seconds: float) -> Event:
+        """Return the first event of a kind, of an invoice if one is named; wait for it so many real seconds.
+
+        Raises:
+            BadField: there is no such kind of event.
+            NotInTime: it did not happen; the message says how near it came.
+
+        """
+        if until not in EVENTS:
+            raise BadField("until", until, f"one of {', '.join(EVENTS)}", SOURCE)
+
+        async def there() -> Event | None:
+            happened = await self._store.events(client_id, after=after)
+            return next((one for one in happened if one.kind == until and invoice_id in {"", one.invoice_id}), None)
+
+        found = await self._until(client_id, seconds, there)
+        if found is not None:
+            return found
+        async with self._store.work(client_id) as work:
+            why = await stories.nearest_miss(work, until, invoice_id)
+        of = f" for {invoice_id}" if invoice_id else ""
+        raise NotInTime(f"no {until}{of} within {seconds:g} s: {why}", field="until", value=until)
+
+    async def about(self, client_id: str, event: Event) -> tuple[Transaction | None, Notice | None]:
+        """Return the transaction and the postlink that an event is about."""
+        facts = json.loads(event.facts)
+        async with self._store.work(client_id) as work:
+            delivery = await work.get(Delivery, facts.get("delivery", ""))
+            transaction_id = delivery.transaction_id if delivery else facts.get("transaction", "")
+            transaction = await work.get(Transaction, transaction_id)
+            return transaction, await stories.notice(work, delivery) if delivery else None
+
+    async def unknown(self, client_id: str) -> NotFound:
+        """Say that there is no such merchant, and which there are."""
+        known = [merchant.client_id for merchant in await self._store.merchants()]
+        near = difflib.get_close_matches(client_id, known, n=_SHOWN) or known[:_SHOWN]
+        return NotFound(
+            f"there is no merchant {client_id[:80]}; there are {', '.join(near)}" + " …" * (len(known) > len(near)),
+            field="client_id",
+            value=client_id[:80],
+        )
+
+    async def _begin(self, merchant: Merchant) -> None:
+        await self._store.add_merchant(merchant)
+        if self._rules:
+            async with self._store.work(merchant.client_id) as work:
+                await scripts.add(work, rules=self._rules)
+
+    async def _until(
+        self, client_id: str, seconds: float, look: Callable[[], Coroutine[Any, Any, R | None]]
+    ) -> R | None:
+        """Look again whenever something has happened, until something is found or the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    seen = (await self._store.events(client_id))[-1:]
+                    found = await look()
+                    if found is not None:
+                        return found
+                    await self._store.news(client_id, after=seen[0].number if seen else 0)
+        return None
+
+
+def _check_years(moment: datetime | None, now: datetime, seconds: float) -> None:
+    """Refuse to leave the years that calendars can name."""
+    if (moment or now).year + seconds / _YEAR_S > _LAST_YEAR:
+        raise BadField("advance_s", f"{seconds:g}", f"so that the clock stays before the year {_LAST_YEAR}", SOURCE)
+
+
+async def _one(work: Work, kind: type[K], key: str) -> K:
+    """Return the thing with this id, or the latest."""
+    found = (await work.all(kind))[-1:] if key == LATEST else [await work.get(kind, key)]
+    if not found or found[0] is None:
+        name = "transaction" if kind is Transaction else "postlink"
+        raise NotFound(f"{work.merchant.client_id} has no {name} {key[:80]}", field="id", value=key[:80])
+    return found[0]

@@ -1,0 +1,127 @@
+"""Payments without a browser: the shop's part, the page's and the cardholder's, through the same code as always."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final, Literal
+
+from mock_epay import lz
+from mock_epay.bank import Bank
+from mock_epay.errors import BadField
+from mock_epay.model import Card, Invoice, Merchant, Payer, Status, Token, Transaction
+from mock_epay.store import Work
+from mock_epay.wire import incoming
+
+Answer = Literal["pass", "fail", "cancel", "leave"]
+
+# Where neither the shop nor the test says.
+_AMOUNT: Final = "100"
+_CURRENCY: Final = "KZT"
+_WRONG: Final = "000"  # a code of 3-D Secure that is never the right one: those have six digits
+_BACK_LINK: Final = "https://shop.example/"
+_SCOPE: Final = "payment"
+_TAIL: Final = 6
+# What a token is asked for with, by the names of the payment object.
+_TOKEN_FIELDS: Final = {
+    "invoiceId": "invoiceID",
+    "amount": "amount",
+    "currency": "currency",
+    "terminal": "terminal",
+    "postLink": "postLink",
+    "failurePostLink": "failurePostLink",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectPayment:
+    """A payment that a test asks for: the payment object's fields as texts, the card, and how 3-D Secure is answered.
+
+    Without `token` the one that the shop has asked for the invoice serves, or else a new one.
+    """
+
+    fields: Mapping[str, str]
+    card: Card
+    payer: Payer
+    saved_card: str = ""
+    answer: Answer = "pass"
+    token: str = ""
+    secret_hash: str = field(default="", repr=False)
+
+
+async def pay(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Transaction:
+    """Pay, and answer what the issuer asks; return the transaction as it stands then."""
+    token = await _token(bank, merchant, payment)
+    notes = await bank.notes(merchant.client_id)
+    fields = _object(token, merchant) | dict(payment.fields) | {"auth": lz.flatten({"access_token": token.value})}
+    order, access_token = incoming.payment_object(fields, notes)
+    checkout_id = await bank.open_checkout(order, access_token, notes, needs_post_link=False)
+    transaction = await bank.pay(
+        checkout_id, payment.card, payment.payer, saved_card=payment.saved_card, save=order.card_save
+    )
+    if transaction.status is Status.THREE_DS and payment.answer != "leave":
+        await _answer(bank, checkout_id, payment.answer)
+    return (await bank.transaction(transaction.id))[0]
+
+
+async def _token(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Token:
+    """Return the token to pay with: the given one, the one that the shop has asked for, or a new one.
+
+    Raises:
+        BadField: the given one is not this merchant's.
+
+    """
+    async with bank.store.work(merchant.client_id) as work:
+        number = payment.fields.get("invoiceId") or await _free_number(work)
+        if payment.token:
+            return await _given(work, payment.token)
+        asked = await work.find(Token, "invoice_id", number)
+        usable = [token for token in asked if not token.spent and token.expires_at > work.now]
+    if usable:
+        return usable[-1]
+    wanted = {"invoiceId": number, "amount": _AMOUNT, "currency": _CURRENCY, "terminal": merchant.terminals[0].id}
+    wanted |= payment.fields
+    fields = {theirs: wanted[ours] for ours, theirs in _TOKEN_FIELDS.items() if ours in wanted}
+    credentials = {"client_id": merchant.client_id, "client_secret": merchant.client_secret}
+    fields |= credentials | {"grant_type": "client_credentials", "scope": _SCOPE, "secret_hash": payment.secret_hash}
+    notes = await bank.notes(merchant.client_id)
+    token, _ = await bank.issue_token(incoming.token_request(fields, notes), notes)
+    return token
+
+
+async def _given(work: Work, access_token: str) -> Token:
+    token = await work.get(Token, access_token)
+    if token is None:
+        rule = f"an access token of {work.merchant.client_id}, from the token endpoint"
+        raise BadField("token", None, rule, "documented: control API, payments")
+    return token
+
+
+async def _free_number(work: Work) -> str:
+    """Return an invoice number that nobody has used, the first that is free."""
+    for number in count(len(await work.all(Invoice)) + 1):
+        text = f"{number:09}"
+        if not await work.find(Invoice, "tail", text[-_TAIL:]):
+            return text
+    raise AssertionError  # numbers do not end
+
+
+def _object(token: Token, merchant: Merchant) -> dict[str, str]:
+    """Return the fields of a payment object as a shop would fill them for this token."""
+    request = token.request
+    return {
+        "invoiceId": request.invoice_id or "",
+        "amount": str(request.amount or ""),
+        "currency": request.currency or "",
+        "terminal": request.terminal or "",
+        "backLink": _BACK_LINK,
+        "language": "eng",
+        "description": f"Invoice {request.invoice_id} of {merchant.name}",
+    }
+
+
+async def _answer(bank: Bank, checkout_id: str, answer: Answer) -> None:
+    """Answer the issuer's question, rightly, as often as it can be answered wrongly, or with the wish to stop."""
+    challenge_id = (await bank.checkout(checkout_id)).challenge_id
+    while (seen := await bank.challenge(challenge_id)).open:
+        code = {"pass": seen.challenge.code, "fail": _WRONG, "cancel": None}[answer]
+        await bank.answer_challenge(challenge_id, code)

@@ -1,0 +1,199 @@
+"""What happened to an invoice, in words: its story, and why something did not happen."""
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+from mock_epay.errors import NotFound
+from mock_epay.model import (
+    EVENTS,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Event,
+    Hint,
+    Invoice,
+    InvoiceLink,
+    Status,
+    Token,
+    Transaction,
+)
+from mock_epay.store import Work
+from mock_epay.wire import outgoing
+
+_SHOWN: Final = 5  # invoices that are worth naming
+
+# What an event adds to its meaning: parts, each told if its facts are there.
+_DETAILS: Final[dict[str, tuple[str, ...]]] = {
+    "token.issued": ("{amount}", "hints: {hints}"),
+    "checkout.opened": ("hints: {hints}",),
+    "checkout.closed": ("reason code {reason_code}",),
+    "transaction.authorized": ("card {card}", "decided by: {decided_by}", "{nearest_rule}"),
+    "transaction.charged": ("card {card}", "decided by: {decided_by}", "{nearest_rule}", "{amount}"),
+    "transaction.declined": ("reason code {reason_code}", "card {card}", "decided by: {decided_by}", "{nearest_rule}"),
+    "transaction.failed": ("reason code {reason_code}", "card {card}", "decided by: {decided_by}"),
+    "transaction.cancelled": ("{amount}",),
+    "transaction.refunded": ("{amount}",),
+    "challenge.answered": ("{state}", "{tries_left} tries left"),
+    "postlink.queued": ("{url}", "at {due_at}"),
+    "postlink.held": ("{url}",),
+    "postlink.withheld": ("{plan}",),
+    "postlink.delivered": ("{url}", "try {attempt}"),
+    "postlink.failed": ("{url}", "try {attempt}", "{result}", "next at {next_at}"),
+    "fault.struck": ("{at}",),
+}
+
+_WHERE: Final[dict[Status, str]] = {
+    Status.NEW: "the pay page is open, and nobody has paid yet",
+    Status.FINGERPRINT: "3-D Secure has begun",
+    Status.THREE_DS: "the issuer waits for the cardholder's code, 3-D Secure",
+    Status.AUTH: "the payment is AUTH: the money is held until it is charged or cancelled",
+    Status.CHARGE: "the payment is CHARGE: the money is taken",
+    Status.VERIFIED: "the card was checked",
+    Status.CANCEL: "the payment was cancelled",
+    Status.CANCEL_OLD: "the payment was cancelled",
+    Status.REFUND: "the payment was refunded",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A postlink with each try to deliver it."""
+
+    delivery: Delivery
+    attempts: Sequence[Attempt]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """All that is known of an invoice."""
+
+    invoice: Invoice
+    hints: Sequence[Hint]
+    transactions: Sequence[Transaction]
+    notices: Sequence[Notice]
+    events: Sequence[Event]
+    story: Sequence[str]
+
+
+async def timeline(work: Work, invoice_id: str, events: Sequence[Event]) -> Timeline:
+    """Return all that is known of an invoice, out of all events of its world.
+
+    Raises:
+        NotFound: this merchant has no such invoice.
+
+    """
+    invoice = await work.get(Invoice, invoice_id)
+    if invoice is None:
+        raise NotFound(await _unknown(work, invoice_id), field="invoice_id")
+    own = [event for event in events if event.invoice_id == invoice_id]
+    return Timeline(
+        invoice=invoice,
+        hints=await hints(work, invoice_id),
+        transactions=await work.find(Transaction, "invoice_id", invoice_id),
+        notices=[await notice(work, one) for one in await work.find(Delivery, "invoice_id", invoice_id)],
+        events=own,
+        story=[sentence(event) for event in own],
+    )
+
+
+async def notice(work: Work, delivery: Delivery) -> Notice:
+    """Return a postlink with its tries."""
+    return Notice(delivery=delivery, attempts=await work.find(Attempt, "delivery_id", delivery.id))
+
+
+async def hints(work: Work, invoice_id: str) -> Sequence[Hint]:
+    """Return what in the requests about an invoice the bank may not like, each once."""
+    tokens = await work.find(Token, "invoice_id", invoice_id)
+    links = [link for link in await work.all(InvoiceLink) if link.order.invoice_id == invoice_id]
+    transactions = await work.find(Transaction, "invoice_id", invoice_id)
+    requests = [token.request.hints for token in tokens]
+    orders = [one.order.hints for one in links] + [one.order.hints for one in transactions]
+    return list(dict.fromkeys(chain.from_iterable(requests + orders)))
+
+
+def sentence(event: Event) -> str:
+    """Tell an event in a line."""
+    facts = {name: fact for name, fact in json.loads(event.facts).items() if fact not in ("", None, [], 0)}
+    told = ", ".join(filter(None, (_part(template, facts) for template in _DETAILS.get(event.kind, ()))))
+    return f"{event.at:%H:%M:%S.%f}"[:-3] + f" {EVENTS[event.kind]}" + (f": {told}" if told else "")
+
+
+async def nearest_miss(work: Work, until: str, invoice_id: str) -> str:
+    """Say why something that was waited for has not happened, as a colleague would who has looked into it."""
+    if invoice_id and await work.get(Invoice, invoice_id) is None:
+        return await _unknown(work, invoice_id)
+    attempts = [one for one in await work.all(Transaction) if invoice_id in {"", one.invoice_id}]
+    if not attempts:
+        return await _before_any_attempt(work)
+    latest = attempts[-1]
+    told = [_where(latest) if invoice_id else f"of the latest invoice, {latest.invoice_id}, {_where(latest)}"]
+    if until.startswith("postlink"):
+        told += await _about_postlinks(work, latest)
+    return "; ".join(told)
+
+
+def _part(template: str, facts: dict[str, Any]) -> str:
+    try:
+        return template.format(**facts)
+    except KeyError:
+        return ""
+
+
+async def _unknown(work: Work, invoice_id: str) -> str:
+    """Say that there is no such invoice, and which there are."""
+    numbers = [invoice.number for invoice in await work.all(Invoice)]
+    if not numbers:
+        return f"there is no invoice {invoice_id}: {work.merchant.client_id} has asked for no token yet"
+    near = difflib.get_close_matches(invoice_id, numbers, n=_SHOWN) or numbers[-_SHOWN:]
+    return f"there is no invoice {invoice_id}; {work.merchant.client_id} has {', '.join(near)}"
+
+
+async def _before_any_attempt(work: Work) -> str:
+    if not await work.all(Invoice):
+        return f"{work.merchant.client_id} has asked for no token yet"
+    return "a token was asked for, but the pay page was never opened with it"
+
+
+def _where(transaction: Transaction) -> str:
+    """Say where a payment stands."""
+    if transaction.reason_code:
+        ended = "declined" if transaction.status is Status.REJECT else "ended without the issuer's approval,"
+        why = outgoing.reason(transaction.reason_code, "eng")
+        return f"the payment was {ended} with {transaction.reason_code} ({why})"
+    return _WHERE[transaction.status]
+
+
+async def _about_postlinks(work: Work, transaction: Transaction) -> list[str]:
+    """Say what became of the postlinks of a payment, and of its addresses."""
+    order = transaction.order
+    told = []
+    if transaction.reason_code and not order.failure_post_link:
+        told.append(
+            "failurePostLink is empty, so that postLink counts" if order.post_link else "failurePostLink is empty"
+        )
+    if not order.post_link:
+        told.append("postLink is empty")
+    notices = list(await work.find(Delivery, "invoice_id", order.invoice_id))
+    told += [await _about(work, one) for one in notices]
+    if transaction.plan == "never":
+        told.append(f"the script withholds its postlink ({transaction.decided_by})")
+    elif order.post_link and not notices and transaction.reason_code:
+        told.append("no postlink was queued: the page goes on, and notify_each_failure is off")
+    return told
+
+
+async def _about(work: Work, delivery: Delivery) -> str:
+    """Say what became of one postlink."""
+    if delivery.state is DeliveryState.HELD:
+        return f"the postlink to {delivery.url} is held until it is released"
+    tries = await work.find(Attempt, "delivery_id", delivery.id)
+    if not tries:
+        return f"the postlink to {delivery.url} is due at {delivery.due_at}, and it is {work.now} now"
+    last = tries[-1]
+    answered = f"answered {last.status}" if last.status else f"did not answer ({last.result})"
+    after = f"next try at {delivery.due_at}, and it is {work.now} now" if delivery.due_at else delivery.state.value
+    return f"{delivery.url} {answered} to try {last.number}: {after}"

@@ -1,0 +1,42 @@
+"""How each kind of thing is kept."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from mock_epay.model import (
+    Attempt,
+    Challenge,
+    Checkout,
+    Delivery,
+    Invoice,
+    InvoiceLink,
+    SavedCard,
+    Token,
+    Transaction,
+)
+from mock_epay.script import Script
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a kind of thing is kept: the attribute that names it, those it is found by, whether it falls due."""
+
+    key: str
+    found_by: tuple[str, ...] = ()
+    falls_due: bool = False
+
+
+SHAPES: Final[dict[type, Shape]] = {
+    Token: Shape("value", ("invoice_id",)),
+    Invoice: Shape("number", ("tail", "number_alt")),
+    Checkout: Shape("id", ("token",), falls_due=True),
+    Transaction: Shape("id", ("invoice_id",)),
+    Delivery: Shape("id", ("invoice_id",), falls_due=True),
+    Attempt: Shape("id", ("delivery_id", "invoice_id")),
+    Challenge: Shape("id", ("transaction_id", "token"), falls_due=True),
+    SavedCard: Shape("id", ("account_id",)),
+    InvoiceLink: Shape("id"),
+    Script: Shape("client_id"),
+}
+
+Stored = Token | Invoice | Checkout | Transaction | Delivery | Attempt | Challenge | SavedCard | InvoiceLink | Script

@@ -1,0 +1,341 @@
+"""The control API: worlds, clocks, scripts and what happened, as JSON under `/_control`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from mock_epay import __version__
+from mock_epay.desk import Desk
+from mock_epay.desk.payments import Answer, DirectPayment
+from mock_epay.errors import BadField
+from mock_epay.model import EVENTS, Transaction
+from mock_epay.store import UnknownMerchantError
+from mock_epay.web import cardform, guard, views
+from mock_epay.wire import contracts, control
+
+PREFIX: Final = "/_control"
+SOURCE: Final = "documented: control API"
+
+_LONGEST_WAIT_S: Final = 60
+_USUAL_WAIT_S: Final = 5
+_STREAM: Final = "text/event-stream"
+_PING_S: Final = 15
+_MOST_DIGITS: Final = 15
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def routes(desk: Desk) -> list[BaseRoute]:
+    """Return the control API. Each row has its methods, in capitals, and what answers them."""
+    door = Control(desk)
+    one = "/merchants/{client_id}"
+    rows: list[tuple[str, dict[str, Endpoint]]] = [
+        ("/health", {"GET": door.health}),
+        ("/settings", {"GET": door.settings}),
+        ("/cards", {"GET": door.cards}),
+        ("/reasons", {"GET": door.reasons}),
+        ("/merchants", {"GET": door.merchants, "POST": door.new_merchant}),
+        (one, {"GET": door.merchant, "PATCH": door.change_merchant, "DELETE": door.drop_merchant}),
+        (f"{one}/reset", {"POST": door.reset}),
+        (f"{one}/clock", {"GET": door.clock, "PUT": door.turn_clock}),
+        (f"{one}/script", {"GET": door.script, "POST": door.add_to_script, "DELETE": door.clear_script}),
+        (f"{one}/faults", {"GET": door.faults, "POST": door.add_faults, "DELETE": door.clear_faults}),
+        (f"{one}/payments", {"POST": door.pay}),
+        (f"{one}/transactions", {"GET": door.transactions}),
+        (f"{one}/transactions/{{id}}", {"GET": door.transaction}),
+        (f"{one}/invoices", {"GET": door.invoices}),
+        (f"{one}/invoices/{{invoice_id}}", {"GET": door.timeline}),
+        (f"{one}/postlinks", {"GET": door.postlinks}),
+        (f"{one}/postlinks/{{id}}", {"GET": door.postlink}),
+        (f"{one}/postlinks/{{id}}/resend", {"POST": door.resend}),
+        (f"{one}/postlinks/{{id}}/release", {"POST": door.release}),
+        (f"{one}/events", {"GET": door.events}),
+        (f"{one}/wait", {"GET": door.wait}),
+    ]
+    return [Route(PREFIX + path, door.guarded(methods), methods=list(methods)) for path, methods in rows]
+
+
+class Control:
+    """The control API over one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._settings = desk.bank.settings
+        self._names = frozenset(
+            name.strip().lower() for name in self._settings.control_hosts.split(",") if name.strip()
+        )
+
+    def guarded(self, methods: Mapping[str, Endpoint]) -> Endpoint:
+        """Return what answers one address, for visitors that are let in."""
+
+        async def answered(request: Request) -> Response:
+            guard.check_visitor(request, names=self._names, token=self._settings.control_token)
+            method = "GET" if request.method == "HEAD" else request.method
+            try:
+                return await methods[method](request)
+            except UnknownMerchantError as unknown:
+                raise await self._desk.unknown(str(unknown.args[0])) from None
+
+        return answered
+
+    async def health(self, _: Request) -> Response:
+        """Say that payments can be taken."""
+        return _json({"status": "ok", "version": __version__})
+
+    async def settings(self, _: Request) -> Response:
+        """Show the settings that the server runs with."""
+        return _json({"settings": views.setting_rows(self._settings)})
+
+    async def cards(self, _: Request) -> Response:
+        """Show the test cards."""
+        return _json({"cards": views.cards()})
+
+    async def reasons(self, _: Request) -> Response:
+        """Show the reason codes."""
+        return _json({"reasons": views.reasons()})
+
+    async def merchants(self, request: Request) -> Response:
+        """Show all merchants."""
+        base_url = guard.base_url(request)
+        return _json({"merchants": [views.merchant(one, base_url) for one in await self._desk.merchants()]})
+
+    async def new_merchant(self, request: Request) -> Response:
+        """Make a merchant."""
+        facts = control.merchant("control-merchant", await self._body(request))
+        merchant = await self._desk.new_merchant(facts)
+        return _json(views.merchant(merchant, guard.base_url(request)), 201)
+
+    async def merchant(self, request: Request) -> Response:
+        """Show a merchant."""
+        return _json(views.merchant(await self._desk.merchant(_client_id(request)), guard.base_url(request)))
+
+    async def change_merchant(self, request: Request) -> Response:
+        """Change a merchant."""
+        facts = control.merchant("control-merchant-change", await self._body(request))
+        merchant = await self._desk.change_merchant(_client_id(request), facts)
+        return _json(views.merchant(merchant, guard.base_url(request)))
+
+    async def drop_merchant(self, request: Request) -> Response:
+        """End a merchant's world."""
+        await self._desk.drop_merchant(_client_id(request))
+        return _done()
+
+    async def reset(self, request: Request) -> Response:
+        """Begin a merchant's world anew."""
+        control.nothing(await self._body(request))
+        return _json(views.merchant(await self._desk.reset(_client_id(request)), guard.base_url(request)))
+
+    async def clock(self, request: Request) -> Response:
+        """Show a clock."""
+        return _json(views.clock(await self._desk.clock(_client_id(request))))
+
+    async def turn_clock(self, request: Request) -> Response:
+        """Turn a clock."""
+        turn = control.clock(await self._body(request))
+        face = await self._desk.turn_clock(
+            _client_id(request), freeze=turn.freeze, moment=turn.moment, seconds=turn.seconds, resume=turn.resume
+        )
+        return _json(views.clock(face))
+
+    async def script(self, request: Request) -> Response:
+        """Show what is left of a script."""
+        return _json(views.script(await self._desk.script(_client_id(request))))
+
+    async def add_to_script(self, request: Request) -> Response:
+        """Put decisions and rules into a script."""
+        decisions, rules = control.additions(await self._body(request))
+        script = await self._desk.add_to_script(_client_id(request), decisions=decisions, rules=rules)
+        return _json(views.script(script))
+
+    async def clear_script(self, request: Request) -> Response:
+        """Take decisions and rules out of a script."""
+        await self._desk.clear_script(_client_id(request))
+        return _done()
+
+    async def faults(self, request: Request) -> Response:
+        """Show the planned faults."""
+        script = await self._desk.script(_client_id(request))
+        return _json({"faults": views.faults(script.faults)})
+
+    async def add_faults(self, request: Request) -> Response:
+        """Plan faults."""
+        faults = control.faults(await self._body(request))
+        script = await self._desk.add_to_script(_client_id(request), faults=faults)
+        return _json({"faults": views.faults(script.faults)})
+
+    async def clear_faults(self, request: Request) -> Response:
+        """Let everything work again."""
+        await self._desk.clear_faults(_client_id(request))
+        return _done()
+
+    async def pay(self, request: Request) -> Response:
+        """Pay without a browser."""
+        asked = control.payment(await self._body(request))
+        form = cardform.read(asked.form)
+        if form.problems:
+            field, problem = next(iter(form.problems.items()))
+            raise BadField(f"card.{field}", "(not shown)", f"as the pay page takes it: {problem}", SOURCE)
+        payment = DirectPayment(
+            fields=asked.fields,
+            card=form.card,
+            payer=form.payer,
+            saved_card=form.saved_card,
+            answer=cast("Answer", asked.more.get("challenge", "pass")),
+            token=asked.more.get("token", ""),
+            secret_hash=asked.more.get("secret_hash", ""),
+        )
+        return _json(await self._transaction(request, await self._desk.pay(_client_id(request), payment)), 201)
+
+    async def transactions(self, request: Request) -> Response:
+        """Show transactions."""
+        query = _query(request, "invoice_id", "status")
+        found = await self._desk.transactions(_client_id(request), **query)
+        return _json({"transactions": [await self._transaction(request, one) for one in found]})
+
+    async def transaction(self, request: Request) -> Response:
+        """Show a transaction."""
+        found = await self._desk.transaction(_client_id(request), request.path_params["id"])
+        return _json(await self._transaction(request, found))
+
+    async def invoices(self, request: Request) -> Response:
+        """Show the invoices, a line for each."""
+        return _json({"invoices": [views.invoice(*one) for one in await self._desk.invoices(_client_id(request))]})
+
+    async def timeline(self, request: Request) -> Response:
+        """Show all that is known of an invoice."""
+        found = await self._desk.timeline(_client_id(request), request.path_params["invoice_id"])
+        return _json(views.timeline(found, guard.base_url(request)))
+
+    async def postlinks(self, request: Request) -> Response:
+        """Show postlinks, or wait until there are so many."""
+        query = _query(request, "invoice_id", "transaction_id", "state", "wait_s", "count")
+        seconds, least = _seconds(query, "wait_s", 0), _whole(query, "count", 1)
+        for name in ("wait_s", "count"):
+            query.pop(name, None)
+        found = await self._desk.postlinks_within(_client_id(request), seconds, least, **query)
+        return _json({"postlinks": [views.notice(one) for one in found]})
+
+    async def postlink(self, request: Request) -> Response:
+        """Show a postlink."""
+        return _json(views.notice(await self._desk.postlink(_client_id(request), request.path_params["id"])))
+
+    async def resend(self, request: Request) -> Response:
+        """Send a postlink once more."""
+        control.nothing(await self._body(request))
+        return _json(views.notice(await self._desk.resend(_client_id(request), request.path_params["id"])), 201)
+
+    async def release(self, request: Request) -> Response:
+        """Let a held postlink go."""
+        control.nothing(await self._body(request))
+        return _json(views.notice(await self._desk.release(_client_id(request), request.path_params["id"])))
+
+    async def events(self, request: Request) -> Response:
+        """Show events, or go on showing them as they happen."""
+        query = _query(request, "after", "kind", "invoice_id")
+        client_id, after = _client_id(request), _whole(query, "after", 0)
+        kind, invoice_id = query.get("kind", ""), query.get("invoice_id", "")
+        if kind and kind not in EVENTS:
+            raise BadField("kind", kind, f"one of {', '.join(EVENTS)}", SOURCE)
+        await self._desk.merchant(client_id)
+        if _STREAM in request.headers.get("accept", ""):
+            heard = request.headers.get("last-event-id", "")
+            after = int(heard) if heard.isdecimal() and heard.isascii() else after
+            told = self._stream(client_id, after, kind, invoice_id)
+            return StreamingResponse(told, headers=guard.NO_STORE, media_type=_STREAM)
+        happened = await self._desk.events(client_id, after=after)
+        fit = [views.event(one) for one in happened if kind in {"", one.kind} and invoice_id in {"", one.invoice_id}]
+        return _json({"events": fit, "last": happened[-1].number if happened else after})
+
+    async def wait(self, request: Request) -> Response:
+        """Wait for an event."""
+        query = _query(request, "until", "invoice_id", "after", "timeout_s")
+        client_id = _client_id(request)
+        event = await self._desk.wait(
+            client_id,
+            query.get("until", ""),
+            invoice_id=query.get("invoice_id", ""),
+            after=_whole(query, "after", 0),
+            seconds=_seconds(query, "timeout_s", _USUAL_WAIT_S),
+        )
+        transaction, notice = await self._desk.about(client_id, event)
+        return _json(
+            {
+                "event": views.event(event),
+                "transaction": await self._transaction(request, transaction) if transaction else None,
+                "postlink": views.notice(notice) if notice else None,
+            }
+        )
+
+    async def _stream(self, client_id: str, after: int, kind: str, invoice_id: str) -> AsyncIterator[str]:
+        """Tell events as they happen, with a word now and then that the line is open; it ends with the merchant."""
+        yield ": here are the events\n\n"
+        with suppress(UnknownMerchantError):
+            while True:
+                try:
+                    async with asyncio.timeout(_PING_S):
+                        happened = await self._desk.news(client_id, after=after)
+                except TimeoutError:
+                    yield ": still here\n\n"
+                    continue
+                after = happened[-1].number
+                for event in happened:
+                    if kind in {"", event.kind} and invoice_id in {"", event.invoice_id}:
+                        text = json.dumps(views.event(event), ensure_ascii=False)
+                        yield f"id: {event.number}\nevent: {event.kind}\ndata: {text}\n\n"
+
+    async def _transaction(self, request: Request, shown: Transaction) -> dict[str, Any]:
+        challenge = await self._desk.challenge(_client_id(request), shown)
+        return views.transaction(shown, guard.base_url(request), challenge)
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        guard.check_json(request)
+        return control.body(await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024))
+
+
+def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(
+        contracts.encode("", body, check=False), status, headers=guard.NO_STORE, media_type="application/json"
+    )
+
+
+def _done() -> Response:
+    return Response(status_code=204, headers=guard.NO_STORE)
+
+
+def _client_id(request: Request) -> str:
+    client_id: str = request.path_params["client_id"]
+    return client_id
+
+
+def _query(request: Request, *known: str) -> dict[str, str]:
+    """Return the parameters in an address.
+
+    Raises:
+        BadField: one of them means nothing.
+
+    """
+    for name, value in request.query_params.items():
+        if name not in known:
+            raise BadField(name, value, f"no such parameter; there are {', '.join(known)}", SOURCE)
+    return {name: value.strip() for name, value in request.query_params.items() if value.strip()}
+
+
+def _whole(query: Mapping[str, str], name: str, usual: int) -> int:
+    text = query.get(name, str(usual))
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise BadField(name, text, "a whole number, 0 or more", SOURCE)
+    return int(text)
+
+
+def _seconds(query: Mapping[str, str], name: str, usual: float) -> float:
+    text = query.get(name, str(usual))
+    with suppress(ValueError):
+        if 0 <= float(text) <= _LONGEST_WAIT_S:
+            return float(text)
+    raise BadField(name, text, f"a number of real seconds from 0 to {_LONGEST_WAIT_S}", SOURCE)

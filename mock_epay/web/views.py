@@ -1,0 +1,269 @@
+"""How worlds look in the answers of the control API."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from mock_epay import issuer, resources, settings
+from mock_epay.bank import merchants
+from mock_epay.desk import ClockFace
+from mock_epay.desk.stories import Notice, Timeline
+from mock_epay.desk.timekeeper import Happening
+from mock_epay.model import Challenge, Event, Invoice, Merchant, Transaction
+from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule, Script
+from mock_epay.settings import Settings
+from mock_epay.wire import outgoing
+from mock_epay.wire.outgoing import number
+
+_SECRETS: Final = {"control_token"}
+
+Json = dict[str, Any]
+
+
+def setting_rows(chosen: Settings) -> list[Json]:
+    """Show the settings that the server runs with; secrets only as set or not."""
+    return [
+        {
+            "name": row.name,
+            "flag": row.flag,
+            "variable": row.variable,
+            "value": bool(getattr(chosen, row.name)) if row.name in _SECRETS else getattr(chosen, row.name),
+            "default": row.default,
+            "explanation": row.explanation,
+            "per_merchant": row.per_merchant,
+        }
+        for row in settings.rows()
+    ]
+
+
+def cards() -> list[Json]:
+    """Show the test cards, the bank's and the sandbox's own, with what becomes of each."""
+    bank = [
+        {"pan": card.pan, "expiry": pair.expiry, "cvc": pair.cvc, "brand": card.brand, "issuer": card.issuer}
+        | {"reason_code": issuer.APPROVED if card.status == "unlock" else issuer.BLOCKED}
+        | {"three_ds": "none", "of": "bank"}
+        for card in issuer.test_cards().values()
+        for pair in card.pairs
+    ]
+    own = [
+        {"pan": card.pan, "expiry": issuer.ANY_EXPIRY, "cvc": issuer.ANY_CODE, "brand": card.brand}
+        | {"issuer": card.issuer, "reason_code": card.reason_code, "three_ds": card.three_ds, "of": "sandbox"}
+        for card in issuer.own_cards().values()
+    ]
+    return bank + own
+
+
+def reasons() -> list[Json]:
+    """Show the reason codes, in words, with a card number that leads to each."""
+    return [
+        {"code": int(code), **{name: row[name] for name in ("rus", "kaz", "eng", "final")}}
+        | {"pan": issuer.card_for(int(code))}
+        for code, row in resources.table("reasons").items()
+    ]
+
+
+def merchant(shown: Merchant, base_url: str) -> Json:
+    """Show a merchant, and the addresses where the sandbox was met."""
+    return {
+        "client_id": shown.client_id,
+        "client_secret": shown.client_secret,
+        "name": shown.name,
+        "email": shown.email,
+        "password": shown.password,
+        "seed": shown.seed,
+        "terminal": shown.terminals[0].id,
+        "terminals": [
+            {"id": one.id, "tid": one.tid, "shop_id": one.shop_id, "two_stage": one.two_stage}
+            for one in shown.terminals
+        ],
+        **{name: getattr(shown, name) for name in merchants.OWN},
+        "built_in": shown.client_id in merchants.built_in_ids(),
+        "urls": {
+            "token": f"{base_url}/oauth2/token",
+            "script": f"{base_url}/payform/payment-api.js?client_id={shown.client_id}",
+            "payform": f"{base_url}/payform/",
+            "api": base_url,
+            "cabinet": f"{base_url}/",
+        },
+    }
+
+
+def clock(face: ClockFace) -> Json:
+    """Show a clock, what fell due while it was turned, and what lies ahead."""
+    return {
+        "now": face.now.isoformat(),
+        "frozen": face.frozen,
+        "fired": [_happening(one) | {"result": one.result} for one in face.fired],
+        "due": [_happening(one) for one in face.due],
+    }
+
+
+def script(shown: Script) -> Json:
+    """Show what is left of a script."""
+    return {
+        "decisions": [_decision(one) for one in shown.decisions],
+        "rules": [_rule(one) for one in shown.rules],
+    }
+
+
+def faults(shown: Sequence[PlannedFault]) -> list[Json]:
+    """Show planned faults."""
+    return [
+        {
+            "id": one.id,
+            "at": one.at,
+            "delay_s": one.delay_s,
+            "status": one.status,
+            "garbled": one.garbled,
+            "drop": one.drop,
+            "after": one.after,
+            "times": one.times,
+            "probability": one.probability,
+            "struck": one.struck,
+            "left": None if one.times is None else one.times - one.struck,
+        }
+        for one in shown
+    ]
+
+
+def transaction(shown: Transaction, base_url: str, challenge: Challenge | None = None) -> Json:
+    """Show a transaction."""
+    order, mask = shown.order, shown.card
+    declined = shown.reason_code != 0
+    return {
+        "id": shown.id,
+        "invoice_id": shown.invoice_id,
+        "number": shown.number,
+        "status": shown.status.value,
+        "reason_code": shown.reason_code,
+        "reason": outgoing.reason(shown.reason_code, "eng") if declined else "",
+        "decided_by": shown.decided_by,
+        "nearest_rule": shown.nearest_rule,
+        "plan": shown.plan,
+        "amount": number(order.amount),
+        "currency": order.currency,
+        "terminal": order.terminal,
+        "card_mask": mask.short() if mask else "",
+        "card_type": mask.brand if mask else "",
+        "issuer": mask.issuer if mask else "",
+        "card_id": shown.card_id,
+        "reference": shown.reference,
+        "int_reference": shown.int_reference,
+        "approval_code": shown.approval_code,
+        "secure": shown.secure,
+        "taken": number(shown.taken),
+        "returned": number(shown.returned),
+        "description": order.description,
+        "account_id": order.account_id,
+        "name": shown.payer.name,
+        "email": shown.payer.email,
+        "phone": shown.payer.phone,
+        "created_at": shown.created_at.isoformat(),
+        "decided_at": shown.decided_at.isoformat() if shown.decided_at else None,
+        "page_url": f"{base_url}/payform/{shown.checkout_id}" if shown.checkout_id else "",
+        "challenge_url": f"{base_url}/acs/{challenge.id}" if challenge else "",
+    }
+
+
+def invoice(shown: Invoice, latest: Transaction | None) -> Json:
+    """Show an invoice in a line."""
+    return {
+        "invoice_id": shown.number,
+        "paid_by": shown.paid_by,
+        "tokens": shown.tokens,
+        "status": latest.status.value if latest else "",
+    }
+
+
+def timeline(shown: Timeline, base_url: str) -> Json:
+    """Show all that is known of an invoice."""
+    return {
+        "invoice_id": shown.invoice.number,
+        "paid_by": shown.invoice.paid_by,
+        "hints": [outgoing.hint(one) for one in shown.hints],
+        "transactions": [transaction(one, base_url) for one in shown.transactions],
+        "postlinks": [notice(one) for one in shown.notices],
+        "events": [event(one) for one in shown.events],
+        "story": list(shown.story),
+    }
+
+
+def notice(shown: Notice) -> Json:
+    """Show a postlink with each try to deliver it."""
+    delivery = shown.delivery
+    return {
+        "id": delivery.id,
+        "invoice_id": delivery.invoice_id,
+        "transaction_id": delivery.transaction_id,
+        "url": delivery.url,
+        "state": delivery.state.value,
+        "result": delivery.result,
+        "tries": delivery.tries,
+        "queued_at": delivery.queued_at.isoformat(),
+        "due_at": delivery.due_at.isoformat() if delivery.due_at else None,
+        "body": json.loads(delivery.body),
+        "attempts": [
+            {
+                "number": attempt.number,
+                "at": attempt.at.isoformat(),
+                "url": attempt.url,
+                "result": attempt.result,
+                "status": attempt.status,
+                "answer": attempt.answer,
+                "milliseconds": attempt.milliseconds,
+            }
+            for attempt in shown.attempts
+        ],
+    }
+
+
+def event(shown: Event) -> Json:
+    """Show an event."""
+    return {
+        "number": shown.number,
+        "at": shown.at.isoformat(),
+        "kind": shown.kind,
+        "invoice_id": shown.invoice_id,
+        "facts": json.loads(shown.facts),
+    }
+
+
+def _happening(shown: Happening) -> Json:
+    return {"at": shown.at.isoformat(), "what": shown.what, "id": shown.id, "invoice_id": shown.invoice_id}
+
+
+def _direction(shown: Direction) -> Json:
+    return {
+        "reason_code": shown.reason_code,
+        "challenge": shown.challenge,
+        "plan": shown.plan,
+        "delay_s": shown.delay_s,
+    }
+
+
+def _decision(shown: NextDecision) -> Json:
+    own = {"id": shown.id, "invoice_id": shown.invoice_id, "times": shown.times, "left": shown.left}
+    return own | _direction(shown.then)
+
+
+def _rule(shown: Rule) -> Json:
+    source = "file" if shown.of_file else "api"
+    match, then = _said(_match(shown.match)), _said(_direction(shown.then))
+    return {"name": shown.name, "match": match, "then": then, "used": shown.used, "from": source}
+
+
+def _match(shown: Match) -> Json:
+    limits = {"gte": shown.at_least, "lte": shown.at_most}
+    return {
+        "invoice_id": shown.invoice_id,
+        "amount": {name: number(Decimal(limit)) for name, limit in limits.items() if limit is not None},
+        "pan": shown.card.short() if shown.card else "",
+        "description": shown.description,
+        "account_id": shown.account_id,
+    }
+
+
+def _said(facts: Mapping[str, Any]) -> Json:
+    """Leave out what says nothing."""
+    return {name: fact for name, fact in facts.items() if fact not in ("", None, {}) and (name, fact) != ("delay_s", 0)}

@@ -1,0 +1,241 @@
+"""What developers ask of the control API, read into the model; the rules of a file too."""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from mock_epay import issuer, resources, script
+from mock_epay.errors import BadField
+from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule
+from mock_epay.wire.contracts import check_closed
+
+SOURCE: Final = "documented: control API"
+
+_REASONS: Final = "a reason code of GET /_control/reasons, or 0 to approve"
+_CARDS: Final = "the number of a test card, as GET /_control/cards lists them"
+# The payment object's names for what a direct payment is given.
+_OBJECT: Final = {
+    "invoice_id": "invoiceId",
+    "amount": "amount",
+    "currency": "currency",
+    "terminal": "terminal",
+    "post_link": "postLink",
+    "failure_post_link": "failurePostLink",
+    "back_link": "backLink",
+    "failure_back_link": "failureBackLink",
+    "language": "language",
+    "description": "description",
+    "account_id": "accountId",
+    "card_save": "cardSave",
+    "recurrent": "recurrent",
+    "payment_type": "paymentType",
+    "data": "data",
+    "name": "name",
+    "email": "email",
+    "phone": "phone",
+}
+_USUAL_CARD: Final = next(iter(issuer.test_cards()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockTurn:
+    """What is to become of a clock, in this order."""
+
+    freeze: bool = False
+    moment: datetime | None = None
+    seconds: float = 0
+    resume: bool = False
+
+
+def body(text: bytes) -> dict[str, Any]:
+    """Read a body; an empty one is an empty object.
+
+    Raises:
+        BadField: it is not a JSON object.
+
+    """
+    try:
+        read = json.loads(text, parse_float=Decimal, parse_constant=str) if text.strip() else {}
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        raise BadField("body", None, "a JSON object is needed, or nothing", "RFC 8259")
+    return read
+
+
+def nothing(fields: Mapping[str, Any]) -> None:
+    """Refuse fields where none are taken.
+
+    Raises:
+        BadField: there is one.
+
+    """
+    for name in fields:
+        raise BadField(name, "(not shown)", "nothing is taken here", SOURCE)
+
+
+def merchant(schema: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what is said of a merchant.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed(schema, fields)
+    facts = _floats(fields)
+    if facts.get("foreign_key_card"):
+        _check_card("foreign_key_card", facts["foreign_key_card"])
+    if "postlink_retry_s" in facts:
+        facts["postlink_retry_s"] = tuple(float(seconds) for seconds in facts["postlink_retry_s"])
+    return facts
+
+
+def clock(fields: Mapping[str, Any]) -> ClockTurn:
+    """Read what is to become of a clock.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-clock", fields)
+    return ClockTurn(
+        freeze=fields.get("freeze", False),
+        moment=_moment(fields["set"]) if "set" in fields else None,
+        seconds=float(fields.get("advance_s", 0)),
+        resume=fields.get("resume", False),
+    )
+
+
+def additions(fields: Mapping[str, Any]) -> tuple[list[NextDecision], list[Rule]]:
+    """Read decisions and rules for a script.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-script", fields)
+    decisions = [
+        NextDecision(
+            id=0,
+            then=_direction(row, f"decisions.{number}"),
+            invoice_id=row.get("invoice_id", ""),
+            times=row.get("times", 1),
+            left=row.get("times", 1),
+        )
+        for number, row in enumerate(fields.get("decisions", ()))
+    ]
+    return decisions, [_rule(row, f"rules.{number}") for number, row in enumerate(fields.get("rules", ()))]
+
+
+def rules_of_file(text: str) -> Sequence[Rule]:
+    """Read the rules of a TOML file: `[[rules]]`, each with `match` and `then`, as the control API takes them.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing; the file is not TOML.
+
+    """
+    try:
+        fields = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as wrong:
+        raise BadField("file", None, f"TOML is needed; {wrong}", "toml.io") from None
+    check_closed("control-script", fields)
+    rows = fields.get("rules", ())
+    return [_rule(row, f"rules.{number}", of_file=True) for number, row in enumerate(rows)]
+
+
+def faults(fields: Mapping[str, Any]) -> list[PlannedFault]:
+    """Read faults.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-faults", fields)
+    return [PlannedFault(id=0, **_floats(row)) for row in fields["faults"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRequest:
+    """A payment without a browser: the payment object's fields and the pay form's, as texts, and what else was said."""
+
+    fields: Mapping[str, str]
+    form: Mapping[str, str]
+    more: Mapping[str, str]
+
+
+def payment(fields: Mapping[str, Any]) -> PaymentRequest:
+    """Read a payment without a browser.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-payment", fields)
+    card = fields.get("card", _USUAL_CARD)
+    known = issuer.card_of(card.replace(" ", "").replace("-", "")) if isinstance(card, str) else None
+    if isinstance(card, str):
+        date, code = (known.expiry, known.cvc) if known else (issuer.ANY_EXPIRY, issuer.ANY_CODE)
+        card = {"pan": card, "expiry": date, "cvc": code}
+    payer = {name: fields[name] for name in ("name", "email", "phone") if name in fields}
+    more = {name: fields[name] for name in ("challenge", "token", "secret_hash") if name in fields}
+    return PaymentRequest(
+        fields={theirs: _text(fields[ours]) for ours, theirs in _OBJECT.items() if ours in fields},
+        form=card | payer | {"card_id": fields.get("saved_card", "")},
+        more=more,
+    )
+
+
+def _rule(row: Mapping[str, Any], where: str, *, of_file: bool = False) -> Rule:
+    match = row["match"]
+    amount = match.get("amount", {})
+    limits = amount if isinstance(amount, dict) else {"gte": amount, "lte": amount}
+    if "pan" in match:
+        _check_card(f"{where}.match.pan", match["pan"])
+    texts = {name: match[name] for name in ("invoice_id", "description", "account_id") if name in match}
+    return Rule(
+        name=row.get("name", ""),
+        match=Match(
+            **texts,
+            card=issuer.mask_of(match["pan"]) if "pan" in match else None,
+            at_least=Decimal(limits["gte"]) if "gte" in limits else None,
+            at_most=Decimal(limits["lte"]) if "lte" in limits else None,
+        ),
+        then=_direction(row["then"], f"{where}.then"),
+        of_file=of_file,
+    )
+
+
+def _direction(row: Mapping[str, Any], where: str) -> Direction:
+    reason_code, plan = row.get("reason_code"), row.get("plan", "")
+    if reason_code and str(reason_code) not in resources.table("reasons"):
+        raise BadField(f"{where}.reason_code", str(reason_code), _REASONS, SOURCE)
+    if plan:
+        script.timetable(plan)
+    return Direction(
+        reason_code=reason_code, challenge=row.get("challenge"), plan=plan, delay_s=float(row.get("delay_s", 0))
+    )
+
+
+def _check_card(field: str, pan: str) -> None:
+    if issuer.card_of(pan) is None:
+        raise BadField(field, "(not shown)", _CARDS, SOURCE)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        rule: str = resources.schema("control-clock")["properties"]["set"]["x-rule"]
+        raise BadField("set", text, rule, SOURCE) from None
+
+
+def _floats(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: float(value) if isinstance(value, Decimal) else value for name, value in row.items()}
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
