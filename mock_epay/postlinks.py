@@ -25,6 +25,7 @@ OUTDATED: Final = "outdated"
 
 _PER_RECEIVER: Final = 8  # attempts under way at once to one host and port, so that a slow shop delays itself alone
 _ANSWER_KEPT: Final = 4096  # bytes
+_LAST_TRY_S: Final = 1  # how long the end of a world waits for a shop that has a notice before it
 _HEADERS: Final = {
     "Content-Type": "application/json",
     "Accept": "*/*",
@@ -120,10 +121,19 @@ class Courier:
         await self._record(client_id, delivery, outcome, elapsed)
         return outcome.result
 
-    def forget(self, client_id: str) -> None:
-        """Let go of all that is on its way for a merchant: what belongs to a world ends with it."""
-        for key in [key for key in self._lanes if key[0] == client_id]:
-            self._lanes.pop(key).walk.cancel()
+    async def forget(self, client_id: str) -> None:
+        """Let go of all that waits or is on its way for a merchant whose world has ended.
+
+        What a shop has before it already is waited for a moment, so that it does not work on it when the next world,
+        or the next test, has begun.
+        """
+        lanes = [self._lanes.pop(key) for key in list(self._lanes) if key[0] == client_id]
+        for lane in lanes:
+            lane.waiting.clear()
+        if lanes:
+            await asyncio.wait([lane.walk for lane in lanes], timeout=_LAST_TRY_S)
+        for lane in lanes:
+            lane.walk.cancel()
 
     async def _walk(self, key: _Key, waiting: deque[Delivery]) -> None:
         """Deliver what waits in one lane until nothing does, one after the other, so that it arrives in order."""
@@ -133,7 +143,8 @@ class Courier:
             async with gate:
                 with suppress(UnknownMerchantError):
                     await self.deliver(key[0], delivery)
-        del self._lanes[key]
+        if key in self._lanes and self._lanes[key].waiting is waiting:
+            del self._lanes[key]
 
     async def _record(self, client_id: str, delivery: Delivery, outcome: Outcome, elapsed: Callable[[], float]) -> None:
         """Keep what came of an attempt, and when the next one is due."""

@@ -39,6 +39,54 @@ done = function(summary, latency, requests)
 end
 """
 
+# Tests that do nothing, with a fixture and without, and how long each took; of it, how long the sandbox was asked.
+FIXTURE_TESTS: Final = """
+import pytest
+
+@pytest.mark.parametrize("number", range(300))
+def test_with(epay, number):
+    pass
+
+@pytest.mark.parametrize("number", range(300))
+def test_without(number):
+    pass
+"""
+FIXTURE_TIMES: Final = """
+import json
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+from mock_epay.client import EpayServer
+
+asked, times = [], []
+
+class Timed(EpayServer):
+    def control(self, *words, **more):
+        began = perf_counter()
+        try:
+            return super().control(*words, **more)
+        finally:
+            asked.append(perf_counter() - began)
+
+@pytest.fixture(scope="session")
+def epay_server(epay_server):
+    with Timed(epay_server.url) as server:
+        yield server
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    asked.clear()
+    began = perf_counter()
+    done = yield
+    times.append([item.originalname, perf_counter() - began, sum(asked)])
+    return done
+
+def pytest_unconfigure():
+    Path("times.json").write_text(json.dumps(times))
+"""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -156,6 +204,25 @@ def run(rounds: int, seconds: int) -> dict[str, Figures]:
     return figures
 
 
+def measure_fixture() -> str:
+    """Tell what pytest's fixture costs a test: in all, asking the sandbox, and by itself; medians in milliseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name, text in (
+            ("test_bench.py", FIXTURE_TESTS),
+            ("conftest.py", FIXTURE_TIMES),
+            ("pytest.ini", "[pytest]"),
+        ):
+            (place / name).write_text(text, "utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        subprocess.run(command, cwd=place, stdout=subprocess.DEVNULL, check=True)
+        times = json.loads((place / "times.json").read_text("utf-8"))
+    bare = median(whole for name, whole, _ in times if name == "test_without")
+    rows = [(whole - bare, asked, whole - bare - asked) for name, whole, asked in times if name == "test_with"]
+    whole, asked, own = (median(column) * 1000 for column in zip(*rows, strict=True))
+    return f"the fixture epay costs a test {whole:.2f} ms: {asked:.2f} ms of requests, {own:.2f} ms by itself"
+
+
 def report(figures: Mapping[str, Figures]) -> str:
     """Return the figures as a table of medians, with the least and the most share."""
     lines = [f"{'':20}{'per second':>12}{'median ms':>12}{'share of bare':>16}{'from':>8}{'to':>8}"]
@@ -178,6 +245,7 @@ def main() -> None:
         return
     figures = run(chosen.rounds, chosen.seconds)
     print(report(figures))  # noqa: T201
+    print(measure_fixture())  # noqa: T201
     if chosen.json:
         kept = {name: asdict(row) for name, row in figures.items()}
         chosen.json.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")

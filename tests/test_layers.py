@@ -17,8 +17,8 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
     frozenset(row.split())
     for row in (
         "__main__",
-        "cli",
-        "server",
+        "cli pytest_plugin",
+        "server client",
         "web",
         "web.acs",
         "web.oauth web.payform web.api web.control web.reference",
@@ -34,7 +34,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "store.memory",
         "wire.incoming wire.outgoing wire.control",
         "wire.contracts",
-        "lz fake issuer addresses cryptogram",
+        "lz fake issuer addresses cryptogram answers receiver",
         "store",
         "store.shapes",
         "script",
@@ -55,6 +55,7 @@ HOMES: Final = {
     "jinja2": {"web.demo", "web.render"},
     "jsonschema": {"wire.contracts"},
     "markupsafe": {"web.render"},
+    "pytest": {"pytest_plugin"},
     "python_multipart": {"web.forms"},
     "starlette": {
         "web",
@@ -68,6 +69,7 @@ HOMES: Final = {
         "web.payform",
         "web.reference",
     },
+    "urllib3": {"client"},
     "uvicorn": {"server"},
     "yarl": {"postlinks"},
 }

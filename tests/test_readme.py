@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from support import eventually
 
@@ -16,16 +15,30 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-def _block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def _blocks(language: str) -> list[str]:
+    found: list[str] = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
     assert found, language
-    return found[1]
+    return found
 
 
-def test_the_python_example_passes() -> None:
-    names: dict[str, Any] = {}
-    exec(compile(_block("python"), "README.md", "exec"), names)
-    names["test_a_payment"]()
+def _block(language: str) -> str:
+    return _blocks(language)[0]
+
+
+def test_the_examples_for_pytest_pass(tmp_path: Path) -> None:
+    blocks = _blocks("python")
+    for number, block in enumerate(blocks):
+        (tmp_path / f"test_{number}.py").write_text(block)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    tests = sum(block.count("def test_") for block in blocks)
+    assert f"{tests} passed" in done.stdout, done.stdout
+    assert tests >= len(blocks)
 
 
 def test_the_curl_example_pays(sandbox: Sandbox) -> None:

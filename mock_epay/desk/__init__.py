@@ -74,15 +74,15 @@ class Desk:
 
         """
         seed = self.bank.settings.seed
-        merchant = merchants.make({"seed": seed and f"{seed}/{next(self._serial)}"} | dict(facts), self.bank.settings)
+        said = {"seed": seed and f"{seed}/{next(self._serial)}"} | dict(facts)
+        merchant = merchants.make(said, self.bank.settings)
         if "client_id" in facts and await self._store.merchant(merchant.client_id):
             rule = "another one: a merchant of this name lives, and can be reset or deleted"
             raise Conflict("client_id", merchant.client_id, rule, SOURCE)
-        free = merchant.client_id
         numbers = count(2)
-        while await self._store.merchant(free):  # the same seed, twice at once
-            free = f"{merchant.client_id}-{next(numbers)}"
-        merchant = replace(merchant, client_id=free)
+        wanted = merchant.client_id
+        while await self._store.merchant(merchant.client_id):  # the same seed, twice at once
+            merchant = merchants.make(said | {"client_id": f"{wanted}-{next(numbers)}"}, self.bank.settings)
         await self._begin(merchant)
         return merchant
 
@@ -109,13 +109,13 @@ class Desk:
         if client_id in merchants.built_in_ids():
             raise Conflict("client_id", client_id, "a merchant that was made here; this one can only be reset", SOURCE)
         await self._store.drop_merchant(client_id)
-        self._courier.forget(client_id)
+        await self._courier.forget(client_id)
 
     async def reset(self, client_id: str) -> Merchant:
         """End a world and begin another with the same credentials; what is under way ends with the old one."""
         merchant = await self.merchant(client_id)
         await self._begin(merchant)
-        self._courier.forget(client_id)
+        await self._courier.forget(client_id)
         return merchant
 
     async def clock(self, client_id: str, fired: Sequence[Happening] = ()) -> ClockFace:

@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
 
@@ -28,8 +29,8 @@ _SHOWN: Final = 5  # invoices that are worth naming
 
 # What an event adds to its meaning: parts, each told if its facts are there.
 _DETAILS: Final[dict[str, tuple[str, ...]]] = {
-    "token.issued": ("{amount}", "hints: {hints}"),
-    "checkout.opened": ("hints: {hints}",),
+    "token.issued": ("{amount}", "hints {hints}"),
+    "checkout.opened": ("hints {hints}",),
     "checkout.closed": ("reason code {reason_code}",),
     "transaction.authorized": ("card {card}", "decided by: {decided_by}", "{nearest_rule}"),
     "transaction.charged": ("card {card}", "decided by: {decided_by}", "{nearest_rule}", "{amount}"),
@@ -117,9 +118,10 @@ async def hints(work: Work, invoice_id: str) -> Sequence[Hint]:
 
 def sentence(event: Event) -> str:
     """Tell an event in a line."""
-    facts = {name: fact for name, fact in json.loads(event.facts).items() if fact not in ("", None, [], 0)}
+    known = {name: fact for name, fact in json.loads(event.facts).items() if fact not in ("", None, [], 0)}
+    facts = {name: _spoken(name, fact) for name, fact in known.items()}
     told = ", ".join(filter(None, (_part(template, facts) for template in _DETAILS.get(event.kind, ()))))
-    return f"{event.at:%H:%M:%S.%f}"[:-3] + f" {EVENTS[event.kind]}" + (f": {told}" if told else "")
+    return f"{_time(event.at)} {EVENTS[event.kind]}" + (f": {told}" if told else "")
 
 
 async def nearest_miss(work: Work, until: str, invoice_id: str) -> str:
@@ -134,6 +136,16 @@ async def nearest_miss(work: Work, until: str, invoice_id: str) -> str:
     if until.startswith("postlink"):
         told += await _about_postlinks(work, latest)
     return "; ".join(told)
+
+
+def _spoken(name: str, fact: object) -> str:
+    if name.endswith("_at"):
+        return _time(datetime.fromisoformat(str(fact)))
+    return ", ".join(fact) if isinstance(fact, list) else str(fact)
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[11:23]
 
 
 def _part(template: str, facts: dict[str, Any]) -> str:
@@ -161,9 +173,9 @@ async def _before_any_attempt(work: Work) -> str:
 def _where(transaction: Transaction) -> str:
     """Say where a payment stands."""
     if transaction.reason_code:
-        ended = "declined" if transaction.status is Status.REJECT else "ended without the issuer's approval,"
+        ended = "was declined" if transaction.status is Status.REJECT else "failed before the issuer's answer,"
         why = outgoing.reason(transaction.reason_code, "eng")
-        return f"the payment was {ended} with {transaction.reason_code} ({why})"
+        return f"the payment {ended} with {transaction.reason_code} ({why})"
     return _WHERE[transaction.status]
 
 
@@ -190,10 +202,11 @@ async def _about(work: Work, delivery: Delivery) -> str:
     """Say what became of one postlink."""
     if delivery.state is DeliveryState.HELD:
         return f"the postlink to {delivery.url} is held until it is released"
+    when = f"due at {_time(delivery.due_at)}, and it is {_time(work.now)} now" if delivery.due_at else ""
     tries = await work.find(Attempt, "delivery_id", delivery.id)
     if not tries:
-        return f"the postlink to {delivery.url} is due at {delivery.due_at}, and it is {work.now} now"
+        return f"the postlink to {delivery.url} is {when}"
     last = tries[-1]
     answered = f"answered {last.status}" if last.status else f"did not answer ({last.result})"
-    after = f"next try at {delivery.due_at}, and it is {work.now} now" if delivery.due_at else delivery.state.value
+    after = f"the next is {when}" if when else delivery.state.value
     return f"{delivery.url} {answered} to try {last.number}: {after}"

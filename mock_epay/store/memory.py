@@ -2,7 +2,6 @@
 
 import asyncio
 import heapq
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import Final, Self, cast
 from mock_epay.clock import Clock
 from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
 from mock_epay.store import Due, E, UnknownMerchantError
-from mock_epay.store.shapes import SHAPES, Stored
+from mock_epay.store.shapes import SHAPES, Stored, facts_text
 
 _UNTIDY: Final = 64  # outdated entries that are not worth looking for
 _NAMES: Final = {kind: attrgetter(shape.key) for kind, shape in SHAPES.items()}
@@ -279,8 +278,8 @@ class MemoryWork:
     def record(self, kind: str, invoice_id: str = "", **facts: object) -> None:
         """See `Work`."""
         number = self._world.last_event + len(self._events) + 1
-        text = json.dumps(facts, ensure_ascii=False, default=str)
-        self._events.append(Event(number=number, at=self.now, kind=kind, invoice_id=invoice_id, facts=text))
+        event = Event(number=number, at=self.now, kind=kind, invoice_id=invoice_id, facts=facts_text(facts))
+        self._events.append(event)
 
 
 class _World:

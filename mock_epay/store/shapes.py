@@ -1,6 +1,10 @@
 """How each kind of thing is kept."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from mock_epay.model import (
@@ -40,3 +44,16 @@ SHAPES: Final[dict[type, Shape]] = {
 }
 
 Stored = Token | Invoice | Checkout | Transaction | Delivery | Attempt | Challenge | SavedCard | InvoiceLink | Script
+
+
+def facts_text(facts: Mapping[str, object]) -> str:
+    """Return the facts of an event as JSON: moments as ISO 8601, money as numbers."""
+    return json.dumps(facts, ensure_ascii=False, default=_plain)
+
+
+def _plain(fact: object) -> object:
+    if isinstance(fact, datetime):
+        return fact.isoformat()
+    if isinstance(fact, Decimal):
+        return int(fact) if fact == fact.to_integral_value() else float(fact)
+    return str(fact)

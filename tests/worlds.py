@@ -1,0 +1,87 @@
+"""What tests of the control API share: a merchant's world, seen through that door alone."""
+
+import json
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
+
+import httpx
+
+CONTROL: Final = "/_control"
+TROUBLE: Final = "http://127.0.0.1:9/nobody"  # nothing listens there
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One merchant and what can be done with it."""
+
+    http: httpx.Client
+    facts: dict[str, Any]
+
+    @property
+    def client_id(self) -> str:
+        return str(self.facts["client_id"])
+
+    def ask(self, method: str, path: str = "", body: object = None, **query: object) -> httpx.Response:
+        """Make one request about this merchant."""
+        params: dict[str, Any] = {name: value for name, value in query.items() if value is not None}
+        address = f"{CONTROL}/merchants/{self.client_id}{path}"
+        return self.http.request(method, address, json=body, params=params)
+
+    def get(self, path: str = "", **query: object) -> Any:
+        """Look something up that must be there."""
+        return _told(self.ask("GET", path, **query))
+
+    def do(self, method: str, path: str = "", body: object = None) -> Any:
+        """Do something that must be possible."""
+        return _told(self.ask(method, path, {} if body is None and method != "DELETE" else body))
+
+    def pay(self, **payment: object) -> dict[str, Any]:
+        """Pay without a browser."""
+        paid: dict[str, Any] = self.do("POST", "/payments", payment)
+        return paid
+
+    def refused(self, method: str, path: str = "", body: object = None, **query: object) -> tuple[int, str]:
+        """Do something that must be refused; return the status and the message."""
+        response = self.ask(method, path, body, **query)
+        assert response.status_code >= 400, response.text
+        return response.status_code, str(response.json()["message"])
+
+    def token(self, **changes: object) -> httpx.Response:
+        """Ask for a token as the shop's server does."""
+        fields = {
+            "grant_type": "client_credentials",
+            "scope": "payment",
+            "client_id": self.client_id,
+            "client_secret": self.facts["client_secret"],
+            "terminal": self.facts["terminal"],
+            "currency": "KZT",
+        }
+        asked = {name: str(text) for name, text in (fields | changes).items() if text is not None}
+        return self.http.post("/oauth2/token", data=asked)
+
+    def kinds(self) -> list[str]:
+        """Return what happened, by kind."""
+        return [event["kind"] for event in self.get("/events")["events"]]
+
+    def dump(self) -> str:
+        """Return all that can be seen of this world, but what the clock shows, which never stands still."""
+        places = ("", "/script", "/faults", "/transactions", "/invoices", "/postlinks", "/events")
+        seen: dict[str, Any] = {place: self.get(place) for place in places}
+        for invoice in seen["/invoices"]["invoices"]:
+            seen[invoice["invoice_id"]] = self.get(f"/invoices/{invoice['invoice_id']}")
+        return json.dumps(seen, sort_keys=True)
+
+
+def new_world(http: httpx.Client, **facts: object) -> World:
+    """Make a merchant."""
+    response = http.post(f"{CONTROL}/merchants", json=facts)
+    assert response.status_code == 201, response.text
+    return World(http, response.json())
+
+
+def _told(response: httpx.Response) -> Any:
+    assert response.status_code < 300, response.text
+    return response.json() if response.content else None
