@@ -12,7 +12,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 run: $(VENV)/.run
 	@$(BIN)/mock-epay
 
-test: check chromium $(NODE_MODULES)
+test: check chromium php $(NODE_MODULES)
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) $(PYTEST_ARGS)
 	$(BIN)/coverage combine -q
@@ -52,7 +52,11 @@ $(NODE_MODULES): tests/js/package.json
 	npm install --prefix tests/js --no-package-lock --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: chromium
+.PHONY: chromium php
 chromium:
 	command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
+
+php:
+	command -v php >/dev/null || { $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends php-cli; }

@@ -1,6 +1,7 @@
 """Which addresses a postlink may reach. Loopback and private ones are the job; what hands out secrets is not. Pure."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 _FORBIDDEN: Final = tuple(
@@ -17,10 +18,13 @@ _FORBIDDEN: Final = tuple(
         "ff00::/8",  # multicast
     )
 )
+_REMEMBERED: Final = 1024  # addresses; a shop hears of many payments
+_GATEWAY: Final = 2  # which column of the table of routes
 _LOCAL_ENDINGS: Final = {"internal", "lan", "local", "localhost", "test"}
 _NAT64: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 
 
+@lru_cache(_REMEMBERED)
 def forbidden(address: str) -> bool:
     """Return whether a postlink must not go to this address, however it is spelt.
 
@@ -30,6 +34,54 @@ def forbidden(address: str) -> bool:
     """
     found = ip_address(address.partition("%")[0])
     return any(spelling in network for spelling in _spellings(found) for network in _FORBIDDEN)
+
+
+@lru_cache(_REMEMBERED)
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by name or address."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
+
+
+class Allowed:
+    """The only hosts and networks that postlinks may go to; without any, all of them.
+
+    Raises:
+        ValueError: one of them is neither a name nor a network.
+
+    """
+
+    def __init__(self, text: str) -> None:
+        self._names: set[str] = set()
+        self._networks: list[IPv4Network | IPv6Network] = []
+        for one in filter(None, (part.strip().lower() for part in text.split(","))):
+            if any(character.isalpha() for character in one.partition("/")[0]) and ":" not in one:
+                self._names.add(one)
+            else:
+                self._networks.append(ip_network(one))
+
+    def __bool__(self) -> bool:
+        return bool(self._names or self._networks)
+
+    def name(self, host: str) -> bool:
+        """Return whether this name is one of them."""
+        return host.lower() in self._names
+
+    def address(self, address: str) -> bool:
+        """Return whether this address is in one of the networks."""
+        found = ip_address(address.partition("%")[0])
+        return any(spelling in network for spelling in _spellings(found) for network in self._networks)
+
+
+def default_gateway(routes: str) -> str | None:
+    """Return the default gateway out of what `/proc/net/route` says."""
+    for line in routes.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > _GATEWAY and int(fields[1], 16) == 0 and int(fields[_GATEWAY], 16):
+            return str(IPv4Address(int(fields[_GATEWAY], 16).to_bytes(4, "little")))
+    return None
 
 
 def is_local(host: str) -> bool:

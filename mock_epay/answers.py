@@ -89,13 +89,17 @@ class Attempt:
     url: str
     result: str
     status: int | None
+    headers: dict[str, str]
     answer: str
     milliseconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postlink:
-    """A notice to the shop. `due_at` is None when nothing more will be tried."""
+    """A notice to the shop. `due_at` is None when nothing more will be tried, or it is held.
+
+    `spoilt` names what is wrong with it on purpose. `body` is its `text` read as JSON, None when that is none.
+    """
 
     id: str
     invoice_id: str
@@ -106,7 +110,10 @@ class Postlink:
     tries: int
     queued_at: datetime
     due_at: datetime | None
-    body: dict[str, Any]
+    waits_for: str
+    spoilt: str
+    text: str
+    body: Any
     attempts: tuple[Attempt, ...]
 
 
@@ -233,6 +240,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "event": _one(Event),
     "events": _many(Event),
     "fired": _many(Fired),
+    "headers": lambda rows: {row["name"]: row["value"] for row in rows},
     "hints": _many(Hint),
     "postlink": _one(Postlink),
     "postlinks": _many(Postlink),

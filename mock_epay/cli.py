@@ -5,25 +5,28 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, TextIO
+from typing import Any, Final
 
-from mock_epay import __version__, issuer, lz, resources, settings
+from mock_epay import __version__, commands, issuer, lz, resources, settings
+from mock_epay.commands import CommandError
 from mock_epay.settings import SettingError, Settings
 
 INTERRUPTED: Final = 130  # what shells report for Ctrl-C
 
-_COMMANDS: Final = ("serve", "address")
+_NO_COMMANDS: Final = ("-h", "--help", "--version")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 1 when it could not be done, 2 when it was called wrongly."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
+    if not words or (words[0].startswith("-") and words[0] not in _NO_COMMANDS):
         words.insert(0, "serve")
     chosen = vars(_parser().parse_args(words))
-    if chosen.pop("command") == "address":
-        return _address(sys.stdin, **chosen)
-    return _serve(os.environ, chosen)
+    carried_out = {"serve": _serve, "address": _address}.get(chosen.pop("command"), _ask)
+    try:
+        return carried_out(chosen)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def banner(url: str) -> str:
@@ -42,6 +45,7 @@ def banner(url: str) -> str:
             f"  Token           {url}/oauth2/token",
             f"  Script          {url}/payform/payment-api.js",
             f"  Status          {url}/check-status/payment/transaction/{{invoiceId}}",
+            f"  Control         {url}/_control/health",
             "",
             f"  ClientID        {merchant['client_id']}",
             f"  ClientSecret    {merchant['client_secret']}",
@@ -55,20 +59,32 @@ def banner(url: str) -> str:
     )
 
 
-def _serve(environment: Mapping[str, str], flags: Mapping[str, str | None]) -> int:
+def _serve(flags: Mapping[str, Any]) -> int:
     from mock_epay import server  # noqa: PLC0415  (--help and --version need no server)
 
-    for name, nearest in settings.unknown_variables(environment):
+    for name, nearest in settings.unknown_variables(os.environ):
         _say(f"there is no setting {name}" + (f"; did you mean {nearest}?" if nearest else ""))
     try:
-        chosen = Settings.from_environment(environment, **flags)
+        chosen = Settings.from_environment(os.environ, **flags)
         _check_card(chosen.foreign_key_card)
         server.serve(chosen, lambda url: print(banner(url), flush=True))  # noqa: T201
     except (SettingError, server.ServerError) as wrong:
         _say(str(wrong))
         return 2 if isinstance(wrong, SettingError) else 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return 0
+
+
+def _ask(chosen: Mapping[str, Any]) -> int:
+    """Carry out a command that asks a running sandbox."""
+    facts = dict(chosen)
+    try:
+        commands.run(facts.pop("row"), facts)
+    except CommandError as wrong:
+        _say(str(wrong))
+        return wrong.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        return 1
     return 0
 
 
@@ -77,13 +93,13 @@ def _check_card(pan: str) -> None:
         raise SettingError("MOCK_EPAY_FOREIGN_KEY_CARD (--foreign-key-card) is no test card; the README lists those")
 
 
-def _address(source: TextIO, at: str) -> int:
-    """Print the address that `halyk.pay` would open for a payment object in JSON."""
+def _address(chosen: Mapping[str, Any]) -> int:
+    """Print the address that `halyk.pay` would open for the payment object in JSON on standard input."""
     try:
-        order = json.load(source)
+        order = json.load(sys.stdin)
         if not isinstance(order, dict):
             raise ValueError("it is not an object")  # noqa: TRY004  (the same answer as for what is no JSON)
-        print(f"{at.rstrip('/')}/payform/?params={lz.compress(lz.flatten(order))}")  # noqa: T201
+        print(f"{chosen['at'].rstrip('/')}/payform/?params={lz.compress(lz.flatten(order))}")  # noqa: T201
     except (ValueError, RecursionError) as wrong:
         _say(f"standard input must hold a payment object in JSON: {wrong}")
         return 2
@@ -97,12 +113,13 @@ def _say(line: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mock-epay", description="A local Halyk ePay that behaves.")
     parser.add_argument("--version", action="version", version=f"mock-epay {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    serve = commands.add_parser("serve", help="run the sandbox (what happens without a command too)")
+    rows = parser.add_subparsers(dest="command", metavar="COMMAND")
+    serve = rows.add_parser("serve", help="run the sandbox (what happens without a command too)")
     for row in settings.rows():
         serve.add_argument(
             row.flag, metavar="VALUE", help=f"{row.explanation}; {row.variable}; default {row.shown or 'empty'}"
         )
-    address = commands.add_parser("address", help="make a pay page address of the payment object on standard input")
-    address.add_argument("--at", metavar="URL", default="http://127.0.0.1:8080", help="where the sandbox is")
+    address = rows.add_parser("address", help="make a pay page address of the payment object on standard input")
+    address.add_argument("--at", metavar="URL", default=commands.USUAL_URL, help="where the sandbox is")
+    commands.declare(rows.add_parser)
     return parser

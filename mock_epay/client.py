@@ -367,13 +367,28 @@ class Epay:
         """Spoil nothing more."""
         self.control("DELETE", "/faults")
 
-    def resend(self, postlink: str | Postlink = "latest") -> Postlink:
-        """Send a postlink once more, as the bank may."""
-        return answers.read(Postlink, self.control("POST", f"/postlinks/{_id(postlink)}/resend"))
+    def resend(
+        self,
+        postlink: str | Postlink = "latest",
+        *,
+        url: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        text: str | None = None,
+    ) -> Postlink:
+        """Send a postlink once more, as the bank may; to another address, with other fields, or with another body.
+
+        A field of None is taken out.
+        """
+        changes = _given({"url": url, "fields": fields, "text": text})
+        return answers.read(Postlink, self.control("POST", f"/postlinks/{_id(postlink)}/resend", changes))
 
     def release(self, postlink: str | Postlink = "latest") -> Postlink:
-        """Let a postlink go out that is held."""
+        """Let a postlink go out now that is held, or waits for its time."""
         return answers.read(Postlink, self.control("POST", f"/postlinks/{_id(postlink)}/release"))
+
+    def withhold(self, postlink: str | Postlink = "latest") -> Postlink:
+        """Let a postlink never go out, or not again."""
+        return answers.read(Postlink, self.control("POST", f"/postlinks/{_id(postlink)}/cancel"))
 
     def receiver(self) -> Receiver:
         """Return an address for postlinks that lives until the merchant is dropped."""

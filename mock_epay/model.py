@@ -73,6 +73,7 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     GIVEN_UP = "given up"
     HELD = "held"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,10 @@ class Merchant:
     page_attempts: int = _USUAL.page_attempts
     countdown_s: int = _USUAL.countdown_s
     notify_each_failure: bool = _USUAL.notify_each_failure
+    notify_operations: bool = _USUAL.notify_operations
+    plan: str = _USUAL.plan
     postlink_timeout_s: float = _USUAL.postlink_timeout_s
+    postlink_connect_s: float = _USUAL.postlink_connect_s
     postlink_retry_s: tuple[float, ...] = _USUAL.postlink_retry_s
     self_check: bool = _USUAL.self_check
 
@@ -418,9 +422,21 @@ class StatusAnswer:
     result: str | None = None
 
 
+class Wait(StrEnum):
+    """What a postlink waits for besides its time."""
+
+    NOTHING = ""
+    LEAVING = "the customer leaves"
+    OTHER = "another invoice's postlink"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One postlink on its way. `due_at` is None once nothing more will be tried."""
+    """One postlink on its way. `due_at` is None while it is held, and once nothing more will be tried.
+
+    `spoilt` names what is wrong with it on purpose; `slow_s` are the real seconds that its body takes to be sent;
+    `after_s` the seconds between what it waits for and its going out.
+    """
 
     id: str
     invoice_id: str
@@ -432,6 +448,10 @@ class Delivery:
     tries: int = 0
     state: DeliveryState = DeliveryState.QUEUED
     result: str = ""
+    waits_for: Wait = Wait.NOTHING
+    after_s: float = 0
+    slow_s: float = 0
+    spoilt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -444,6 +464,7 @@ class Attempt:
     number: int
     at: datetime
     url: str
+    headers: tuple[tuple[str, str], ...] = ()
     request: bytes
     result: str
     status: int | None
@@ -482,9 +503,11 @@ EVENTS: Final[dict[str, str]] = {
     "postlink.queued": "a postlink is to go out",
     "postlink.held": "a postlink waits to be released",
     "postlink.released": "a postlink was released",
+    "postlink.cancelled": "a postlink was cancelled",
     "postlink.withheld": "no postlink will go out, as the script wants it",
     "postlink.delivered": "the shop took a postlink",
     "postlink.failed": "the shop did not take a postlink",
+    "page.left": "the customer went back to the shop",
     "status.asked": "the shop asked for the status",
     "fault.struck": "an answer was spoilt, as was asked for",
     "clock.changed": "the clock was changed",

@@ -15,6 +15,8 @@ TEMPLATES = PACKAGE / "templates"
 SCHEMAS = next(folder for folder in (PACKAGE / "schemas", PACKAGE.parent / "schemas") if folder.is_dir())
 # Not a schema itself: it stands beside those that it refers to.
 OPENAPI = SCHEMAS / "openapi.json"
+# Notices as the bank sends them.
+SAMPLES = SCHEMAS / "samples"
 
 
 @cache

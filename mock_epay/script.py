@@ -146,58 +146,150 @@ def strike(
     return struck, replace(script, faults=tuple(faults))
 
 
-def timetable(plan: str) -> tuple[float | None, ...]:
-    """Return for each notice of a plan how many seconds after the decision it goes out; None waits to be released.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """One notice of a plan: how many seconds after the decision it goes out, what is wrong with it, what it waits for.
+
+    `after_s` of None waits to be released: by hand, or, for another invoice's notice, by that. `until_left` waits until
+    the customer has left the pay page. `slow_s` is how long, in real seconds, its body takes to be sent.
+    """
+
+    after_s: float | None = 0
+    spoilt: str = ""
+    until_left: bool = False
+    until_other: bool = False
+    slow_s: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One way to deliver a postlink: what it takes in brackets, and when not said; its notices; what it is like.
+
+    With `holds_page` the customer waits until the shop has answered.
+    """
+
+    takes: tuple[tuple[str, float], ...] = ()
+    sendings: Callable[..., tuple[Sending, ...]]
+    incident: str
+    holds_page: bool = False
+
+    def spelt(self, name: str) -> str:
+        """Return how the plan is written."""
+        return f"{name}({', '.join(taken for taken, _ in self.takes)})" if self.takes else name
+
+
+def read_plan(text: str) -> tuple[Plan, tuple[Sending, ...]]:
+    """Return the plan that a text names, and its notices in their order.
 
     Raises:
         BadField: there is no such plan.
 
     """
-    written = _PLAN.fullmatch(plan.strip())
-    name, arguments = (
-        (written[1], [one for one in (written[2] or "").split(",") if one.strip()]) if written else ("", [])
-    )
-    known = PLANS.get(name)
+    written = _PLAN.fullmatch(text.strip())
+    plan = PLANS.get(written[1]) if written else None
     try:
-        if known is None or len(arguments) != len(known.takes):
-            raise ValueError(plan)
-        return known.times(*(float(one) for one in arguments))
+        if written is None or plan is None:
+            raise ValueError(text)
+        return plan, plan.sendings(*_arguments(plan, written[2]))
     except ValueError:
-        spelt = ", ".join(f"{name}({', '.join(plan.takes)})" if plan.takes else name for name, plan in PLANS.items())
-        raise BadField("plan", plan, f"one of {spelt}", SOURCE) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One way to deliver a postlink: what it takes in brackets, and when its notices go out."""
-
-    takes: tuple[str, ...]
-    times: Callable[..., tuple[float | None, ...]]
+        spelt = ", ".join(plan.spelt(name) for name, plan in PLANS.items())
+        raise BadField("plan", text, f"one of {spelt}", SOURCE) from None
 
 
 _PLAN: Final = re.compile(r"([a-z_]+)\s*(?:\(([0-9., ]*)\))?")
 _MOST_NOTICES: Final = 100
 _LONGEST_S: Final = 10_000_000
+_SLOWEST_S: Final = 3600
 
 
-def _delayed(seconds: float) -> tuple[float]:
-    if seconds > _LONGEST_S:
-        raise ValueError(seconds)
-    return (seconds,)
+def _arguments(plan: Plan, text: str | None) -> list[float]:
+    given = [float(one) for one in (text or "").split(",")] if (text or "").strip() else []
+    usual = [default for _, default in plan.takes]
+    if len(given) > len(usual) or any(number > _LONGEST_S for number in given):
+        raise ValueError(text)
+    return given + usual[len(given) :]
 
 
-def _repeated(times: float, gap_s: float) -> tuple[float, ...]:
-    if not 1 <= times <= _MOST_NOTICES or times != int(times) or gap_s > _LONGEST_S:
+def _duplicated(times: float, gap_s: float) -> tuple[Sending, ...]:
+    if not 1 <= times <= _MOST_NOTICES or times != int(times):
         raise ValueError(times)
-    return tuple(gap_s * number for number in range(int(times)))
+    return tuple(Sending(after_s=gap_s * number) for number in range(int(times)))
 
+
+def _in_turn(first: str, second: str) -> Callable[[float], tuple[Sending, ...]]:
+    return lambda gap_s: (Sending(spoilt=first), Sending(after_s=gap_s, spoilt=second))
+
+
+def _wrong(how: str) -> Callable[[], tuple[Sending, ...]]:
+    return lambda: (Sending(spoilt=how),)
+
+
+def _slow(seconds: float) -> tuple[Sending, ...]:
+    if seconds > _SLOWEST_S:
+        raise ValueError(seconds)
+    return (Sending(slow_s=seconds),)
+
+
+_GAP: Final = (("seconds between", 0.0),)
 
 PLANS: Final[dict[str, Plan]] = {
-    "immediate": Plan((), lambda: (0.0,)),
-    "never": Plan((), lambda: ()),
-    "on_release": Plan((), lambda: (None,)),
-    "delay": Plan(("seconds",), _delayed),
-    "duplicate": Plan(("times", "seconds between"), _repeated),
+    "immediate": Plan(sendings=lambda: (Sending(),), incident="The usual: the notice goes out with the decision."),
+    "before_redirect": Plan(
+        sendings=lambda: (Sending(),),
+        holds_page=True,
+        incident="The notice arrives while the customer still looks at the pay page, before any return.",
+    ),
+    "after_redirect": Plan(
+        takes=(("seconds", 0.0),),
+        sendings=lambda seconds: (Sending(after_s=seconds, until_left=True),),
+        incident="The customer is back before the notice; a thank-you page that trusts the return shows too much.",
+    ),
+    "delay": Plan(
+        takes=(("seconds", 60.0),),
+        sendings=lambda seconds: (Sending(after_s=seconds),),
+        incident="The notice comes late, when the order was given up or its stock released.",
+    ),
+    "on_release": Plan(
+        sendings=lambda: (Sending(after_s=None),), incident="The notice waits until the test lets it go."
+    ),
+    "never": Plan(sendings=lambda: (), incident="The notice is lost; only check-status knows that the order is paid."),
+    "duplicate": Plan(
+        takes=(("times", 2.0), ("seconds between", 0.0)),
+        sendings=_duplicated,
+        incident="The notice comes again; a handler that is not idempotent ships twice.",
+    ),
+    "failure_then_success": Plan(
+        takes=_GAP,
+        sendings=_in_turn("failure", "success"),
+        incident="A first attempt fails and a second pays; a shop that cancels at the first notice loses the order.",
+    ),
+    "success_then_failure": Plan(
+        takes=_GAP,
+        sendings=_in_turn("success", "failure"),
+        incident="The notice of a failed attempt comes behind that of the paid one; the order must stay paid.",
+    ),
+    "wrong_amount": Plan(
+        sendings=_wrong("wrong_amount"), incident="The amount is not the order's; someone pays one tenge for a phone."
+    ),
+    "wrong_secret_hash": Plan(
+        sendings=_wrong("wrong_secret_hash"), incident="Somebody who is not the bank posts a notice of success."
+    ),
+    "unknown_invoice": Plan(
+        sendings=_wrong("unknown_invoice"), incident="A notice of an order that the shop does not have."
+    ),
+    "missing_fields": Plan(
+        sendings=_wrong("missing_fields"), incident="The bank leaves out fields; the handler must not fall over them."
+    ),
+    "truncated": Plan(sendings=_wrong("truncated"), incident="The body breaks off in the middle of its JSON."),
+    "out_of_order": Plan(
+        sendings=lambda: (Sending(after_s=None, until_other=True),),
+        incident="This order's notice comes only after the next order's.",
+    ),
+    "slow_body": Plan(
+        takes=(("seconds", 3.0),),
+        sendings=_slow,
+        incident="The body arrives drop by drop; a server with few workers stands still.",
+    ),
 }
 
 

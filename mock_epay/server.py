@@ -12,10 +12,12 @@ from typing import Any, Final, TypeVar
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mock_epay import issuer, script
 from mock_epay.bank import Bank
 from mock_epay.errors import Refusal
+from mock_epay.postlinks import Roads
 from mock_epay.script import Rule
-from mock_epay.settings import SettingError, Settings
+from mock_epay.settings import SettingError, Settings, rows
 from mock_epay.store.memory import MemoryStore
 from mock_epay.web import create_app, faults
 from mock_epay.wire import control
@@ -133,14 +135,39 @@ class _Server(uvicorn.Server):
 
 
 def _rules(settings: Settings) -> Sequence[Rule]:
-    """Read the file of rules, if there is one."""
-    if not settings.rules:
-        return ()
-    try:
-        return control.rules_of_file(Path(settings.rules).read_text("utf-8"))
-    except (OSError, ValueError, Refusal) as wrong:
-        why = getattr(wrong, "strerror", None) or wrong
-        raise SettingError(f'MOCK_EPAY_RULES (--rules) is "{settings.rules}": {why}') from None
+    """Check what only the rest of the program understands of the settings; return the rules of the file, if any.
+
+    Raises:
+        SettingError: one of them makes no sense.
+
+    """
+    found: dict[str, Any] = {}
+    for row in rows():
+        text = getattr(settings, row.name)
+        if row.name not in _READERS or not text:
+            continue
+        try:
+            found[row.name] = _READERS[row.name](text)
+        except (OSError, ValueError, Refusal) as wrong:
+            why = getattr(wrong, "strerror", None) or wrong
+            shown = "" if row.name == "foreign_key_card" else f' is "{text}"'
+            raise SettingError(f"{row.variable} ({row.flag}){shown}: {why}") from None
+    rules: Sequence[Rule] = found.get("rules", ())
+    return rules
+
+
+def _test_card(pan: str) -> None:
+    if issuer.card_of(pan) is None:
+        raise ValueError("that is no test card; the README lists those")
+
+
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "rules": lambda path: control.rules_of_file(Path(path).read_text("utf-8")),
+    "plan": script.read_plan,
+    "foreign_key_card": _test_card,
+    "postlink_hosts": lambda text: Roads(hosts=text),
+    "postlink_allow": lambda text: Roads(allow=text),
+}
 
 
 @contextmanager

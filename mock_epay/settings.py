@@ -9,6 +9,11 @@ PREFIX: Final = "MOCK_EPAY_"
 CLIENT_URL: Final = "MOCK_EPAY_URL"  # no setting: where commands find the sandbox
 DIALECTS: Final = ("documented", "observed")
 CHECKS: Final = ("strict", "lenient")
+RETRY_PROFILES: Final[dict[str, tuple[float, ...]]] = {
+    "none": (),
+    "default": (5.0, 30.0, 120.0, 600.0),
+    "stubborn": (60.0, 300.0, 900.0, 3600.0, 10800.0, 21600.0, 43200.0),
+}
 THREE_DS: Final = ("card", "none", "frictionless", "challenge")
 
 
@@ -65,11 +70,28 @@ class Settings:
         "send a failure postlink for each declined attempt (assumed), not only for the page's last",
         per_merchant=True,
     )
+    notify_operations: bool = setting(
+        False, "send a postlink after charge, cancel and refund too (assumed that the bank does not)", per_merchant=True
+    )
+    plan: str = setting("immediate", "when postlinks go out and how, unless a script says otherwise", per_merchant=True)
     postlink_timeout_s: float = setting(10.0, "seconds a shop has to answer a postlink (assumed)", per_merchant=True)
+    postlink_connect_s: float = setting(
+        5.0, "seconds that a connection to the shop may take (assumed)", per_merchant=True
+    )
     postlink_retry_s: tuple[float, ...] = setting(
-        (5.0, 30.0, 120.0, 600.0),
-        "seconds between tries of a postlink, separated by commas (assumed); empty: one try",
+        RETRY_PROFILES["default"],
+        "seconds between tries of a postlink, separated by commas (assumed), or none, default, stubborn (hours)",
         per_merchant=True,
+    )
+    postlink_hosts: str = setting(
+        "", "other hosts to send postlinks to, such as shop=10.0.0.5,localhost=host.docker.internal; empty: none"
+    )
+    postlink_localhost: str = setting(
+        "",
+        "where else a postlink to localhost may be taken when nobody there does, in turn: names, addresses, gateway",
+    )
+    postlink_allow: str = setting(
+        "", "the only hosts and networks that postlinks may go to, separated by commas; empty: all but forbidden ones"
     )
     control_token: str = setting(
         "", "what /_control asks for as a bearer token; empty: nothing. Set it where others get in"
@@ -175,14 +197,15 @@ def _seconds(text: str) -> float:
 
 
 def _pauses(text: str) -> tuple[float, ...]:
-    return tuple(_seconds(part) for part in text.split(",") if part.strip())
+    profile = RETRY_PROFILES.get(text.strip())
+    return profile if profile is not None else tuple(_seconds(part) for part in text.split(",") if part.strip())
 
 
 _READERS: Final[dict[type, tuple[Callable[[str], Any], str]]] = {
     bool: (_boolean, "1 or 0"),
     int: (lambda text: _number(int, text), "a whole number, 0 or more"),
     float: (_seconds, "a number of seconds above 0"),
-    tuple: (_pauses, "numbers of seconds above 0, separated by commas"),
+    tuple: (_pauses, "numbers of seconds above 0, separated by commas, or none, default, stubborn"),
     str: (str, "text"),
 }
 

@@ -299,10 +299,10 @@ def _between(text: str, before: str, after: str) -> str:
     return rest.partition(after)[0]
 
 
-def eventually(condition: Callable[[], bool]) -> None:
+def eventually(condition: Callable[[], bool], patience_s: int = PATIENCE_S) -> None:
     """Wait until a condition holds that nothing announces."""
     waiting = threading.Event()
-    for _ in range(PATIENCE_S * 200):
+    for _ in range(patience_s * 200):
         if condition():
             return
         waiting.wait(0.005)

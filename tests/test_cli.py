@@ -18,7 +18,7 @@ from typing import Final
 
 import httpx
 import pytest
-from support import PATIENCE_S, Shop, new_merchant
+from support import PATIENCE_S, Shop, interruptible, new_merchant
 
 from mock_epay import __version__, lz, server, settings
 from mock_epay.cli import INTERRUPTED, banner, main
@@ -55,7 +55,7 @@ class Serving:
 @contextmanager
 def serving(*command: str) -> Iterator[Serving]:
     """Start a sandbox and wait for its banner."""
-    with _interruptible(), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:
+    with interruptible(), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one:
         late = threading.Timer(PATIENCE_S * 3, one.kill)
         late.start()
         try:
@@ -71,16 +71,6 @@ def serving(*command: str) -> Iterator[Serving]:
         finally:
             late.cancel()
             one.kill()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let children hear SIGINT even where this run does not, as in the background of a script."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def run(*arguments: str, command: tuple[str, ...] = MODULE) -> subprocess.CompletedProcess[str]:
@@ -100,6 +90,7 @@ def test_the_banner_has_all_that_a_newcomer_needs() -> None:
     text = banner("http://127.0.0.1:8080")
     merchant = table("merchants")["merchant"][0]
     assert "Token           http://127.0.0.1:8080/oauth2/token\n" in text
+    assert "Control         http://127.0.0.1:8080/_control/health\n" in text
     for fact in (merchant["client_id"], merchant["client_secret"], merchant["terminals"][0]["id"], __version__):
         assert f"{fact}\n" in text or f" {fact}:" in text
     cards = table("cards")["card"]

@@ -1,5 +1,6 @@
 """The client of the control API, against a running sandbox."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -432,6 +433,23 @@ def test_a_held_postlink_is_released_and_sent_again(epay: Epay) -> None:
     assert again.id != first.id
     assert [notice.body for notice in receiver.wait(2)] == [first.body, again.body]
     assert [one.id for one in epay.postlinks(transaction_id=first.transaction_id)] == [first.id, again.id]
+
+
+def test_a_postlink_is_sent_again_changed_or_withheld(epay: Epay) -> None:
+    receiver, other = epay.receiver(), epay.receiver()
+    epay.pay(post_link=receiver.url, plan="wrong_amount")
+    sent = epay.wait_for_postlink()
+    assert (sent.spoilt, sent.body["amount"], json.loads(sent.text)) == ("wrong_amount", 1, sent.body)
+    assert sent.attempts[0].headers["Content-Type"] == "application/json"
+    epay.resend(fields={"amount": 100, "name": None})
+    epay.resend(sent, url=other.url, text="broken")
+    changed = receiver.wait(2)[1].body
+    assert (changed["amount"], "name" in changed) == (100, False)
+    assert other.wait()[0].text == "broken"
+    assert epay.postlink().body is None
+    epay.pay(post_link=receiver.url, plan="out_of_order")
+    assert epay.postlink().waits_for == "another invoice's postlink"
+    assert epay.withhold().state == "cancelled"
 
 
 def test_all_that_is_known_of_an_invoice(epay: Epay) -> None:

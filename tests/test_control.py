@@ -1,12 +1,14 @@
 """The control API: worlds, clocks, payments, postlinks, events and waiting, over HTTP."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +18,7 @@ from worlds import CONTROL, TROUBLE, World, new_world
 
 from mock_epay import __version__, lz, resources
 from mock_epay.server import running
-from mock_epay.settings import Settings
+from mock_epay.settings import SettingError, Settings
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def test_a_server_with_a_seed_makes_the_same_merchants_in_the_same_order() -> No
         ("PATCH ", {"dialect": "french"}, "dialect", "documented or observed"),
         ("PATCH ", {"token_ttl_s": 1.5}, "token_ttl_s", "a whole number of seconds"),
         ("PATCH ", {"token_ttl_s": True}, "token_ttl_s", "a whole number of seconds"),
-        ("PATCH ", {"postlink_retry_s": [0]}, "postlink_retry_s.0", "above 0"),
+        ("PATCH ", {"postlink_retry_s": [0]}, "postlink_retry_s", "above 0"),
         ("PATCH ", {"foreign_key_card": "4111111111111111"}, "foreign_key_card", "GET /_control/cards"),
         ("PATCH ", [], "body", "a JSON object"),
         ("POST /reset", {"x": 1}, "x", "nothing is taken here"),
@@ -156,7 +158,7 @@ def test_a_server_with_a_seed_makes_the_same_merchants_in_the_same_order() -> No
         ("PUT /clock", {"set": "2099-12-31T00:00:00Z", "advance_s": 1e10}, "advance_s", "from 0 to"),
         ("POST /script", {"decisions": [{"reason": 484}]}, "decisions.0.reason", "did you mean reason_code?"),
         ("POST /script", {"decisions": [{}, {"reason_code": 1}]}, "decisions.1.reason_code", "a reason code of GET"),
-        ("POST /script", {"decisions": [{"plan": "later"}]}, "plan", "one of immediate, never"),
+        ("POST /script", {"decisions": [{"plan": "later"}]}, "plan", "one of immediate, before_redirect"),
         ("POST /script", {"decisions": [{"times": 0}]}, "decisions.0.times", "from 1 to"),
         ("POST /script", {"rules": [{"match": {}}]}, "rules.0.then", "needed: an object with match and then"),
         ("POST /script", {"rules": [{"match": {"pan": "4111111111111111"}, "then": {}}]}, "rules.0.match.pan", "test"),
@@ -317,6 +319,7 @@ def test_the_cardholder_answers_as_the_test_says(
     assert bool(paid["challenge_url"]) is (status == "3D")
     if status == "3D":
         assert 'data-state="challenge"' in world.http.get(paid["challenge_url"]).text
+        assert world.get(f"/invoices/{paid['invoice_id']}")["transactions"] == [paid]
 
 
 def test_the_token_that_the_shop_has_asked_for_pays(world: World, link: str, shop_server: Receiver) -> None:
@@ -528,7 +531,7 @@ def test_rules_decide_by_condition_and_say_who_did(world: World) -> None:
             "from": "api",
         },
         {
-            "name": "1",
+            "name": "2",
             "match": {"amount": {"gte": 7, "lte": 7}, "pan": "4405...5096"},
             "then": {"reason_code": 484, "delay_s": 0.01},
             "used": 0,
@@ -538,7 +541,7 @@ def test_rules_decide_by_condition_and_say_who_did(world: World) -> None:
     dear, near, exact = world.pay(amount=6000), world.pay(amount=4999), world.pay(amount=7)
     assert (dear["reason_code"], dear["decided_by"]) == (488, "rule dear")
     assert near["nearest_rule"] == "rule dear did not apply: amount is 4999, less than 5000"
-    assert (exact["reason_code"], exact["decided_by"]) == (484, "rule 1")
+    assert (exact["reason_code"], exact["decided_by"]) == (484, "rule 2")
     assert [one["used"] for one in world.get("/script")["rules"]] == [1, 1]
     story = world.get(f"/invoices/{near['invoice_id']}")["story"]
     assert any("rule dear did not apply: amount is 4999, less than 5000" in line for line in story)
@@ -820,3 +823,56 @@ def test_moments_are_in_the_future_and_the_past_of_the_worlds_own_clock(world: W
     paid = world.pay()
     assert paid["created_at"].startswith("2031-01-01T00:00:")
     assert seconds_between(paid["created_at"], world.get("/clock")["now"]) < timedelta(minutes=1).total_seconds()
+
+
+RULES = """
+[[rules]]
+name = "dear"
+match = { amount = { gte = 5000.5 } }
+then = { reason_code = 488 }
+
+[[rules]]
+match = { description = "*gift*", pan = "4405639704015096" }
+then = { reason_code = 484, plan = "never" }
+"""
+
+
+def test_rules_of_a_file_hold_for_every_merchant(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES, "utf-8")
+    with running(Settings(port=0, rules=str(file))) as sandbox, httpx.Client(base_url=sandbox.url) as http:
+        for world in (World(http, {"client_id": "test"}), new_world(http)):
+            assert world.pay(amount=5001)["decided_by"] == "rule dear"
+            world.do("POST", "/script", {"rules": [{"match": {}, "then": {"reason_code": 465}}]})
+            gift = world.pay(description="a gift for you")
+            assert (gift["reason_code"], gift["decided_by"]) == (484, "rule 2")
+            assert world.pay()["decided_by"] == "rule 3"
+            world.do("DELETE", "/script")
+            told = world.get("/script")["rules"]
+            assert [(one["name"], one["from"], one["used"]) for one in told] == [("dear", "file", 0), ("2", "file", 0)]
+            world.do("POST", "/reset")
+            assert world.get("/script")["rules"] == told
+            assert world.pay()["status"] == "CHARGE"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file"),
+        ("rules = [", "TOML is needed"),
+        ("[[rule]]", "did you mean rules?"),
+        ("[[rules]]\nmatch = {}\nthen = { plan = 'soon' }", "one of immediate"),
+        ("[[rules]]\nmatch = {}\nthen = { reason_code = 1 }", "rules.0.then.reason_code"),
+        ("[[rules]]\nthen = {}", "rules.0.match is missing"),
+        (b"\xff", "can't decode"),
+    ],
+)
+def test_a_file_of_rules_that_cannot_be_used_is_one_clear_line(
+    tmp_path: Path, text: str | bytes | None, said: str
+) -> None:
+    file = tmp_path / "rules.toml"
+    if text is not None:
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SettingError, match=re.escape(said)) as wrong:
+        running(Settings(port=0, rules=str(file))).__enter__()
+    assert str(wrong.value).startswith(f'MOCK_EPAY_RULES (--rules) is "{file}": ')

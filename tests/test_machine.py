@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from support import an_order, new_merchant
 
 from mock_epay.bank import Bank
+from mock_epay.bank.checkouts import Choice
 from mock_epay.clock import Clock
 from mock_epay.errors import BadField, Refusal
 from mock_epay.model import (
@@ -109,7 +110,7 @@ class Anything(RuleBasedStateMachine):
     @rule(data=st.data(), card=CARD)
     def pay_on_a_page(self, data: st.DataObject, card: str) -> None:
         page = data.draw(st.sampled_from(self.pages))
-        self.do(self.bank.pay(page, CARDS[card], Payer()))
+        self.do(self.bank.pay(page, CARDS[card], Payer(), Choice()))
         if waits := self.do(self.bank.checkout(page)).challenge_id:
             self.waiting.append(waits)
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from support import Shop
 
 from mock_epay import __version__, resources
 from mock_epay.bank import Bank
+from mock_epay.model import EVENTS
 from mock_epay.settings import Settings
 from mock_epay.store.memory import MemoryStore
 from mock_epay.web import create_app
@@ -70,7 +72,22 @@ def _parts(part: Any, way: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _parts(inner, f"{way}/{number}")
 
 
-REFERENCES: Final = {part["$ref"] for _, part in _parts(DOCUMENT) if "$ref" in part}
+def _references(part: Any) -> set[str]:
+    return {inner["$ref"] for _, inner in _parts(part) if "$ref" in inner}
+
+
+def _inside(references: set[str]) -> set[str]:
+    """Return the references that lead into the document itself."""
+    return {name for name in references if name.startswith("#")}
+
+
+def _followed(names: set[str]) -> set[str]:
+    """Return the names of schemas, and those that they refer to, however far."""
+    further = {name for one in names for name in _references(resources.schema(one.removesuffix(".json")))} - names
+    return _followed(names | further) if further else names
+
+
+REFERENCES: Final = _references(DOCUMENT)
 
 
 def test_the_document_is_valid_openapi() -> None:
@@ -115,8 +132,8 @@ def test_each_answer_that_refuses_is_an_error_or_a_page() -> None:
 
 
 def test_each_reference_leads_somewhere_and_each_schema_is_needed() -> None:
-    files = {name for name in REFERENCES if not name.startswith("#")}
-    assert files == {f"{name}.json" for name in resources.schema_names()}
+    files = REFERENCES - _inside(REFERENCES)
+    assert _followed(files) == {f"{name}.json" for name in resources.schema_names()}
     components = {
         f"#/components/{kind}/{name}"
         for kind, named in DOCUMENT["components"].items()
@@ -126,6 +143,24 @@ def test_each_reference_leads_somewhere_and_each_schema_is_needed() -> None:
     assert REFERENCES - files == components
     schemes = {name for *_, operation in _operations() for one in operation["security"] for name in one}
     assert schemes == DOCUMENT["components"]["securitySchemes"].keys()
+
+
+def test_the_control_api_asks_everybody_for_the_control_token_and_is_the_sandbox_s_own() -> None:
+    for address, method, operation in _operations():
+        ours = address.startswith("/_control/")
+        assert operation["tags"][0].startswith("Control: ") is ours, (address, method)
+        if ours and address != "/_control/health":
+            assert operation["security"] == [{}, {"control": []}], (address, method)
+            assert operation["x-source"] == "sandbox", (address, method)
+            refusals = {status: operation["responses"][status] for status in ("401", "403")}
+            assert refusals == {
+                "401": {"$ref": "#/components/responses/NoControlToken"},
+                "403": {"$ref": "#/components/responses/ForeignVisitor"},
+            }
+
+
+def test_the_document_knows_each_kind_of_event() -> None:
+    assert DOCUMENT["components"]["schemas"]["EventKind"]["enum"] == list(EVENTS)
 
 
 def _examples() -> Iterator[tuple[str, Any]]:
@@ -171,8 +206,9 @@ def test_the_document_has_every_route_and_no_other() -> None:
 @pytest.mark.parametrize("path", DOCUMENT["paths"])
 def test_an_address_takes_the_documented_methods_and_no_other(http: httpx.Client, path: str) -> None:
     methods = {method.upper() for method in METHODS & DOCUMENT["paths"][path].keys()}
+    other = next(method for method in ("PATCH", "PUT") if method not in methods)
     for address in _addresses(path):
-        response = http.patch(re.sub(r"\{\w+\}", "8f7c1f2e-6a40-4d0c-9d0e-0f0a3f5b7c11", address))
+        response = http.request(other, re.sub(r"\{\w+\}", "8f7c1f2e-6a40-4d0c-9d0e-0f0a3f5b7c11", address))
         assert response.status_code == 405
         allowed = set(response.headers["Allow"].split(", "))
         assert allowed == methods | ({"HEAD"} if "GET" in methods else set())
@@ -191,11 +227,15 @@ def test_the_document_is_served_with_references_that_can_be_followed(http: httpx
     response = http.get("/openapi.json")
     assert response.headers["content-type"] == "application/json"
     assert response.headers["access-control-allow-origin"] == "*"
-    references = {part["$ref"] for _, part in _parts(response.json()) if "$ref" in part}
-    followed = {name for name in references if not name.startswith("#")}
-    assert followed == {f"/schemas/{name}.json" for name in resources.schema_names()}
-    for address in followed:
-        assert http.get(address).json()["$id"] == address.rpartition("/")[2]
+    references = _references(response.json())
+    addresses = references - _inside(references)
+    assert {address.rpartition("/")[0] for address in addresses} == {"/schemas"}
+    assert {address.rpartition("/")[2] for address in addresses} == REFERENCES - _inside(REFERENCES)
+    for address in addresses:
+        schema = http.get(address).json()
+        assert schema["$id"] == address.rpartition("/")[2]
+        for name in _references(schema):
+            assert http.get(urljoin(address, name)).json()["$id"] == name
     assert json.loads(response.text.replace('"/schemas/', '"')) == json.loads(
         resources.OPENAPI.read_text("utf-8").replace('"/schemas/', '"')
     )
@@ -263,10 +303,9 @@ def test_a_developer_tries_a_service_on_the_page(customer: Customer, shop: Shop)
 
     page.get_by_role("button", name="Authorize").first.click()
     dialog = page.locator(".dialog-ux")
-    dialog.locator("#auth-bearer-value").fill(token)
-    dialog.locator(".auth-container", has=page.locator("#auth-bearer-value")).get_by_role(
-        "button", name="Apply credentials"
-    ).click()
+    bearer = dialog.locator(".auth-container", has=page.locator("#auth-bearer-value")).filter(has_text="access_token")
+    bearer.locator("#auth-bearer-value").fill(token)
+    bearer.get_by_role("button", name="Apply credentials").click()
     dialog.get_by_role("button", name="Close").first.click()
 
     block = _tried(page, "getStatus")

@@ -218,7 +218,7 @@ def add(sandbox: Sandbox, name: str) -> Merchant:
         pytest.param(says(GZIP), "delivered", 200, "ok", id="gzip"),
         pytest.param(says(b"HTTP/1.1 200 OK\r\n\r\n\xff\xfe"), "delivered", 200, "��", id="not text"),
         pytest.param(
-            never_stops(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536), "delivered", 200, "x" * 4096, id="endless body"
+            never_stops(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536), "too large", 200, "x" * 4096, id="endless body"
         ),
         pytest.param(says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), "status 404", 404, "", id="404"),
         pytest.param(says(SORRY), "status 500", 500, "sorry", id="500"),
@@ -390,9 +390,10 @@ def test_a_client_that_fails_by_itself_is_a_failed_attempt() -> None:
     async def try_closed() -> postlinks.Outcome:
         session = aiohttp.ClientSession()
         await session.close()
-        return await postlinks.post(session, "http://127.0.0.1/", BODY, 1)
+        letter = postlinks.Letter(url="http://127.0.0.1/", body=BODY, patience_s=1)
+        return await postlinks.carry(session, letter, postlinks.Roads())
 
-    assert asyncio.run(try_closed()) == postlinks.Outcome(result="failed")
+    assert asyncio.run(try_closed()) == postlinks.Outcome(result="failed", url="http://127.0.0.1/")
 
 
 def test_a_hanging_shop_delays_itself_alone() -> None:

@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support import eventually
 
 from mock_epay import cryptogram, issuer, settings
+from mock_epay.cli import main
+from mock_epay.commands import COMMANDS
+from mock_epay.script import PLANS
 from mock_epay.server import Sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -91,6 +95,11 @@ def test_the_table_of_own_cards_is_the_programs_own() -> None:
         assert f"| {card.pan} | {card.reason_code} |" in README
 
 
+def test_the_table_of_plans_is_the_programs_own() -> None:
+    rows = [f"| `{plan.spelt(name)}` | {plan.incident} |" for name, plan in PLANS.items()]
+    assert "\n".join(rows) in README
+
+
 def test_the_commands_are_targets_of_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets
@@ -151,3 +160,35 @@ def test_make_run_starts_the_sandbox(tmp_path: Path) -> None:
         finally:
             os.killpg(running.pid, 2)
             running.wait(10)
+
+
+def test_the_commands_are_carried_out(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MOCK_EPAY_URL", sandbox.url)
+    commands = [line.removeprefix("$ mock-epay ").split() for line in _block("console").splitlines()]
+    codes = [main(words) for words in commands]
+    main(["reset"])  # or what is left of its script would meet another test
+    assert set(codes) == {0}, capsys.readouterr().err
+
+
+def test_the_table_of_commands_has_them_all() -> None:
+    words = {row.words.partition(" ")[0] for row in COMMANDS}
+    rows = [line for line in README.splitlines() if line.startswith("| `mock-epay ")]
+    assert {name for row in rows for name in re.findall(r"`mock-epay ([a-z-]+)", row)} == words
+
+
+def test_the_demo_shop_passes_the_checks(sandbox: Sandbox, tmp_path: Path) -> None:
+    (script,) = [block for block in _blocks("sh") if "check-handler" in block]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script.replace("http://127.0.0.1:8080", sandbox.url, 1)],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("19 checks: 19 passed\n")

@@ -26,6 +26,7 @@ HOSTILE = """</script></title><b id=x>'"&{{ t }}"""
 
 PLACE = {"static": "/payform/static", "short": False, "shop": "Дүкен «Алма»"}
 CARDS = {
+    "plans": [{"name": "never", "incident": "The notice is lost."}],
     "cards": [
         {"pan": "4405639704015096", "brand": "VISA", "expiry": "01/25", "cvc": "815", "status": "unlock"},
         {"pan": "377514500004820", "brand": "AMEX", "expiry": "01/25", "cvc": "4169", "status": "lock"},
@@ -454,7 +455,8 @@ def test_a_card_that_is_saved_may_be_chosen_instead_of_another() -> None:
 
 def test_what_a_saved_card_makes_needless_is_hidden_by_the_style() -> None:
     html, _ = shown("form.html", **FORM | {"saved_cards": SAVED_CARDS})
-    groups = re.split(r'(?=<(?:div|label|fieldset) class="(?:field|pair|check|saved))', html)
+    form = html.partition("</form>")[0]
+    groups = re.split(r'(?=<(?:div|label|fieldset) class="(?:field|pair|check|saved))', form)
     needless = {
         name for group in groups if "new-card" in group.split(">")[0] for name in re.findall(r' name="(\w+)"', group)
     }
@@ -509,7 +511,8 @@ def test_the_sandboxs_own_cards_say_what_becomes_of_each() -> None:
 
 def test_any_reason_can_be_chosen() -> None:
     html, elements = shown("form.html", **FORM)
-    assert re.findall(r'<option value="(\d*)">([^<]*)<', html) == [
+    select = html.partition('data-testid="any-reason"')[2].partition("</select>")[0]
+    assert re.findall(r'<option value="(\d*)">([^<]*)<', select) == [
         ("", "Choose a code"),
         ("4000009904620009", "462: Банк отклонил оплату"),
         ("4000009927400005", "2740: Дневной лимит"),
@@ -517,6 +520,14 @@ def test_any_reason_can_be_chosen() -> None:
     choice = elements.by_id("any-reason")
     assert (choice["data-expiry"], choice["data-cvc"]) == ("12/30", "123")
     assert f'for="{choice["id"]}"' in html
+    assert f'id="{choice["aria-describedby"]}"' in html
+
+
+def test_a_plan_can_be_chosen_and_goes_with_the_form() -> None:
+    html, elements = shown("form.html", **FORM)
+    choice = elements.by_id("plan")
+    assert (choice["name"], choice["form"]) == ("plan", "pay")
+    assert '<option value="never" title="The notice is lost." lang="en">never</option>' in html
     assert f'id="{choice["aria-describedby"]}"' in html
 
 

@@ -1,7 +1,8 @@
 """The schemas: complete, served, and in agreement with the documented samples."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import httpx
@@ -9,8 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from mock_epay import resources
-from mock_epay.errors import BadField
+from mock_epay.errors import BadField, Refusal
+from mock_epay.model import EVENTS, DeliveryState, Status
 from mock_epay.notes import Notes
+from mock_epay.script import PLACES
 from mock_epay.wire import contracts
 
 NAMES = sorted(resources.schema_names())
@@ -288,6 +291,32 @@ LENIENT["card-payment-request"] = LENIENT["payment-object"] - {"autoBackLink"}
 LENIENT["saved-card-payment-request"] = LENIENT["payment-object"] - {"autoBackLink", "cardSave"}
 
 
+# The control API's requests; the samples of these and of its answers stand in the OpenAPI document.
+CONTROL_REQUESTS: Final = {
+    f"control-{name}" for name in ("clock", "faults", "merchant", "merchant-change", "payment", "resend", "script")
+}
+
+
+def _samples_of_control(part: Any) -> Iterator[tuple[str, Any]]:
+    """Return what the OpenAPI document has as examples of the control API's bodies, each with its schema's name."""
+    if isinstance(part, list):
+        yield from chain.from_iterable(map(_samples_of_control, part))
+    if not isinstance(part, dict):
+        return
+    name = part["schema"].get("$ref", "") if isinstance(part.get("schema"), dict) else ""
+    if name.startswith("control-"):
+        named = [one["value"] for one in part.get("examples", {}).values()]
+        yield from ((name.removesuffix(".json"), one) for one in named or [part["example"]])
+    yield from chain.from_iterable(map(_samples_of_control, part.values()))
+
+
+CONTROL: Final = list(_samples_of_control(json.loads(resources.OPENAPI.read_text("utf-8"))))
+CONTROL.append(("control-event", next(sample for name, sample in CONTROL if name == "control-events")["events"][0]))
+# Where an answer leaves out what there is not, and where anything may stand.
+NOT_ALL: Final = {"match", "then", "amount"}
+ANYTHING: Final = {"body", "facts"}
+
+
 def _rows(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return the rows of a schema, or of a part of it, however deep."""
     for field, row in part.get("properties", {}).items():
@@ -317,6 +346,8 @@ def _refused(name: str, fields: dict[str, Any], notes: Notes | None = None) -> B
 
 def test_all_contracts_have_a_schema() -> None:
     assert {name.removesuffix("-observed") for name in NAMES} == {*SAMPLES, *REQUESTS} | {
+        name for name, _ in CONTROL
+    } | {
         "error",
         "operation-response",
         "saved-cards",
@@ -332,21 +363,26 @@ def test_a_schema_is_valid_and_explains_each_field(name: str) -> None:
     assert schema["x-document"]
     rows = list(_rows(schema))
     assert rows
+    known_from = {"sandbox"} if name.startswith("control-") else {"documented", "observed", "assumed"}
     for field, row in rows:
         assert row["description"], field
-        assert row["x-source"] in {"documented", "observed", "assumed"}, field
-        assert {"type", "enum", "const", "anyOf"} & set(row), field
+        assert row["x-source"] in known_from, field
+        assert {"type", "enum", "const", "anyOf", "$ref"} & set(row), field
 
 
-LIMITS = {"string": {"maxLength", "pattern", "enum", "const", "x-maxBytes"}, "number": {"minimum", "const"}}
+LIMITS = {
+    "string": {"maxLength", "pattern", "enum", "const", "x-maxBytes"},
+    "number": {"minimum", "exclusiveMinimum", "const"},
+}
 LIMITS["integer"] = LIMITS["number"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_text_and_number_has_limits(name: str) -> None:
     for field, row in _rows(resources.schema(name)):
-        needed = LIMITS.get(str(row.get("type")))
-        assert needed is None or needed & set(row), field
+        kinds = row.get("type", ())
+        for kind in [kinds] if isinstance(kinds, str) else kinds:
+            assert field in ANYTHING or kind not in LIMITS or LIMITS[kind] & set(row), field
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
@@ -354,6 +390,23 @@ def test_what_merchants_send_is_open_and_each_field_states_its_rule(name: str) -
     schema = resources.schema(name)
     assert schema.get("additionalProperties", True) is True
     assert all(row["x-rule"] for _, row in _rows(schema))
+
+
+@pytest.mark.parametrize("name", sorted(CONTROL_REQUESTS))
+def test_what_tests_ask_for_is_closed_and_each_field_states_its_rule(name: str) -> None:
+    schema = resources.schema(name)
+    assert [part for part in _objects(schema) if part["additionalProperties"] is not False] == []
+    assert all(row["x-rule"] for _, row in _rows(schema))
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CONTROL} - CONTROL_REQUESTS))
+def test_what_tests_are_told_is_closed_and_complete(name: str) -> None:
+    schema = resources.schema(name)
+    assert [part for part in _objects(schema) if part["additionalProperties"] is not False] == []
+    left_out = {field for part in _objects(schema) for field in part["properties"].keys() - part.get("required", [])}
+    then = {"reason_code", "challenge", "plan", "delay_s"}
+    match = {"invoice_id", "amount", "gte", "lte", "pan", "description", "account_id"}
+    assert left_out == (match | then if name == "control-script-response" else set())
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
@@ -498,7 +551,7 @@ def test_what_we_send_is_strict_inside_too(name: str, sample: dict[str, Any], wa
     for step in way:
         inner = inner[step]
     for changed in _changes(inner):
-        assert not _agrees(name, _with(sample, way, changed)), changed
+        assert not _agrees(name, _put(sample, way, changed)), changed
 
 
 def test_the_list_of_saved_cards_is_strict_and_not_empty() -> None:
@@ -568,6 +621,52 @@ def test_a_status_may_be_about_a_verified_card_or_an_invoice_link(name: str, zer
     assert not _agrees(name, {"resultCode": "100", "resultMessage": "", "transaction": longer})
 
 
+@pytest.mark.parametrize(("name", "sample"), [one for one in CONTROL if one[0] in CONTROL_REQUESTS])
+def test_a_test_is_told_which_field_of_its_request_is_wrong(name: str, sample: dict[str, Any]) -> None:
+    contracts.check_closed(name, sample)
+    for way, inner in _objects_in(sample):
+        if way[:1] == ["fields"]:
+            continue  # these are the bank's
+        with pytest.raises(Refusal) as refused:
+            contracts.check_closed(name, _put(sample, way, inner | {"more": 1}))
+        assert refused.value.field in {".".join([*way, "more"]), ".".join(way)}
+        for field, value in inner.items():
+            with pytest.raises(Refusal) as refused:
+                contracts.check_closed(name, _put(sample, way, inner | {field: _other(value)}))
+            named = str(refused.value.field)
+            assert named
+            assert ".".join([*way, field]).startswith(named) or named.startswith(".".join([*way, field]))
+
+
+@pytest.mark.parametrize(("name", "sample"), [one for one in CONTROL if one[0] not in CONTROL_REQUESTS])
+def test_what_tests_are_told_is_strict_however_deep(name: str, sample: dict[str, Any]) -> None:
+    assert _agrees(name, sample)
+    for way, inner in _objects_in(sample):
+        if ANYTHING & set(way):
+            continue
+        assert not _agrees(name, _put(sample, way, inner | {"more": 1})), way
+        for field, value in inner.items():
+            assert not _agrees(name, _put(sample, way, inner | {field: _other(value)})), [*way, field]
+            less = {key: other for key, other in inner.items() if key != field}
+            assert _agrees(name, _put(sample, way, less)) is bool(NOT_ALL & set(way)), [*way, field]
+
+
+def test_the_control_api_knows_the_words_of_the_bank() -> None:
+    def words(name: str, *way: str) -> list[str]:
+        part: Any = resources.schema(f"control-{name}")
+        for step in way:
+            part = part[step] if step == "items" else part["properties"][step]
+        found: list[str] = part["enum"]
+        return found
+
+    assert words("event", "kind") == list(EVENTS)
+    assert words("transaction", "status") == list(Status)
+    assert words("invoices", "invoices", "items", "status") == ["", *Status]
+    assert words("postlink", "state") == list(DeliveryState)
+    assert words("faults", "faults", "items", "at") == list(PLACES)
+    assert words("faults-response", "faults", "items", "at") == list(PLACES)
+
+
 def test_success_and_failure_are_told_apart() -> None:
     assert len(POSTLINK) == 30
     for name, other in (("postlink-success", FAILURE), ("postlink-failure", POSTLINK)):
@@ -588,10 +687,40 @@ def _changes(sample: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield sample | {"more": 1}
 
 
-def _with(sample: dict[str, Any], way: list[str], inner: dict[str, Any]) -> dict[str, Any]:
-    """Return a sample in which another part stands at the end of the way."""
+def _objects(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Return the parts of a schema that know their fields, however deep."""
+    if "properties" in part:
+        yield part
+    inside = [
+        *part.get("properties", {}).values(),
+        *part.get("anyOf", []),
+        *([part["items"]] if "items" in part else []),
+    ]
+    yield from chain.from_iterable(map(_objects, inside))
+
+
+def _objects_in(sample: Any, way: Sequence[str] = ()) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """Return the objects in a sample, however deep, and the ways there."""
+    if isinstance(sample, dict):
+        yield [*way], sample
+    steps = sample.items() if isinstance(sample, dict) else enumerate(sample) if isinstance(sample, list) else ()
+    for step, inner in steps:
+        yield from _objects_in(inner, [*way, str(step)])
+
+
+def _put(sample: Any, way: Sequence[str], inner: Any) -> Any:
+    """Return a sample in which something else stands at the end of the way."""
+    if not way:
+        return inner
     step, *rest = way
-    return sample | {step: _with(sample[step], rest, inner) if rest else inner}
+    if isinstance(sample, list):
+        return [_put(one, rest, inner) if str(number) == step else one for number, one in enumerate(sample)]
+    return sample | {step: _put(sample[step], rest, inner)}
+
+
+def _other(value: Any) -> Any:
+    """Return what has another type than a value."""
+    return [value] if isinstance(value, dict) else {"wrong": value}
 
 
 @pytest.mark.parametrize("name", NAMES)

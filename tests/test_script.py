@@ -11,7 +11,18 @@ from support import an_order
 
 from mock_epay.errors import BadField
 from mock_epay.issuer import mask_of
-from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule, Script, direct, strike, timetable
+from mock_epay.script import (
+    Direction,
+    Match,
+    NextDecision,
+    PlannedFault,
+    Rule,
+    Script,
+    Sending,
+    direct,
+    read_plan,
+    strike,
+)
 
 CARD = mask_of("4405639704015096")
 DECLINE = Direction(reason_code=484)
@@ -124,28 +135,38 @@ def test_a_fault_of_some_probability_strikes_when_chance_has_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "times"),
+    ("text", "sendings"),
     [
-        ("immediate", (0,)),
-        (" never ", ()),
-        ("on_release", (None,)),
-        ("delay(30)", (30,)),
-        ("delay (0.5)", (0.5,)),
-        ("duplicate(3, 10)", (0, 10, 20)),
-        ("duplicate(1,0)", (0,)),
+        ("immediate", [Sending()]),
+        (" never ", []),
+        ("before_redirect", [Sending()]),
+        ("after_redirect", [Sending(until_left=True)]),
+        ("after_redirect(5)", [Sending(after_s=5, until_left=True)]),
+        ("on_release", [Sending(after_s=None)]),
+        ("delay", [Sending(after_s=60)]),
+        ("delay (0.5)", [Sending(after_s=0.5)]),
+        ("duplicate", [Sending(), Sending()]),
+        ("duplicate(3, 10)", [Sending(), Sending(after_s=10), Sending(after_s=20)]),
+        ("duplicate(1,0)", [Sending()]),
+        ("failure_then_success", [Sending(spoilt="failure"), Sending(spoilt="success")]),
+        ("success_then_failure(7)", [Sending(spoilt="success"), Sending(after_s=7, spoilt="failure")]),
+        ("wrong_amount", [Sending(spoilt="wrong_amount")]),
+        ("out_of_order", [Sending(after_s=None, until_other=True)]),
+        ("slow_body(2)", [Sending(slow_s=2)]),
     ],
 )
-def test_a_plan_is_a_timetable(plan: str, times: tuple[float | None, ...]) -> None:
-    assert timetable(plan) == times
+def test_a_plan_says_which_notices_go_out_and_when(text: str, sendings: list[Sending]) -> None:
+    plan, found = read_plan(text)
+    assert list(found) == sendings
+    assert plan.holds_page is (text == "before_redirect")
+    assert plan.incident
 
 
 @pytest.mark.parametrize(
-    "plan",
+    "text",
     [
         "",
         "sometimes",
-        "delay",
-        "delay()",
         "delay(1, 2)",
         "delay(.)",
         "delay(99999999999)",
@@ -156,14 +177,15 @@ def test_a_plan_is_a_timetable(plan: str, times: tuple[float | None, ...]) -> No
         "duplicate(2, 99999999999)",
         "immediate(1)",
         "delay(1",
+        "slow_body(3601)",
     ],
 )
-def test_what_is_no_plan_is_answered_with_those_there_are(plan: str) -> None:
-    with pytest.raises(BadField, match=r"one of immediate, never, on_release, delay\(seconds\), duplicate\(times, sec"):
-        timetable(plan)
+def test_what_is_no_plan_is_answered_with_those_there_are(text: str) -> None:
+    with pytest.raises(BadField, match=r"one of immediate, before_redirect, after_redirect\(seconds\), delay\(sec"):
+        read_plan(text)
 
 
 @given(st.text(max_size=40) | st.from_regex(r"\A[a-z_]{3,10}\([0-9., ]{0,9}\)\Z"))
 def test_any_text_is_a_plan_or_is_refused(text: str) -> None:
     with suppress(BadField):
-        assert all(seconds is None or seconds >= 0 for seconds in timetable(text))
+        assert all(one.after_s is None or one.after_s >= 0 for one in read_plan(text)[1])

@@ -12,7 +12,7 @@ ROWS = list(rows())
 SECONDS = "a number of seconds above 0"
 WHOLE = "a whole number, 0 or more"
 YES_OR_NO = "1 or 0"
-NUMBERS = "numbers of seconds above 0, separated by commas"
+NUMBERS = "numbers of seconds above 0, separated by commas, or none, default, stubborn"
 
 
 def test_without_any_text_settings_are_the_defaults() -> None:

@@ -1,19 +1,22 @@
 """The acquirer: every rule that has state. A caller parses, calls one method of `Bank`, renders."""
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 from mock_epay import issuer, resources
-from mock_epay.bank import challenges, checkouts, links, operations, payments, saved, scripts, tokens
+from mock_epay.bank import challenges, checkouts, links, notices, operations, payments, saved, scripts, tokens
 from mock_epay.bank.challenges import ChallengeView
-from mock_epay.bank.checkouts import CheckoutView
+from mock_epay.bank.checkouts import CheckoutView, Choice
 from mock_epay.errors import BadField, InvalidToken, NotFound
 from mock_epay.model import (
     Card,
     Challenge,
     Checkout,
+    Delivery,
     Invoice,
     InvoiceLink,
     LinkRequest,
@@ -30,7 +33,7 @@ from mock_epay.model import (
 from mock_epay.notes import Notes
 from mock_epay.script import Place, PlannedFault
 from mock_epay.settings import Settings
-from mock_epay.store import Store, Work
+from mock_epay.store import Store, UnknownMerchantError, Work
 from mock_epay.store.shapes import Stored
 from mock_epay.wire import outgoing
 
@@ -100,12 +103,10 @@ class Bank:
         async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
             return await checkouts.view(work, checkout_id)
 
-    async def pay(
-        self, checkout_id: str, card: Card, payer: Payer, *, saved_card: str = "", save: bool = False
-    ) -> Transaction:
+    async def pay(self, checkout_id: str, card: Card, payer: Payer, choice: Choice) -> Transaction:
         """Try to pay, with a card or a saved one. On a page that is not open any more nothing happens.
 
-        Return the page's latest transaction; its payer waits for as long as it says.
+        Return the page's latest transaction; `payer_waits` says when its payer may have the answer.
 
         The transaction, its postlink and its event are one unit of work.
 
@@ -115,9 +116,32 @@ class Bank:
 
         """
         async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
-            await checkouts.pay(work, checkout_id, card, payer, saved_card=saved_card, save=save)
+            await checkouts.pay(work, checkout_id, card, payer, choice)
             _, transaction = await checkouts.read(work, checkout_id)
             return transaction
+
+    async def payer_waits(self, transaction_id: str) -> None:
+        """Wait as the payer does: as long as the script says and, if the plan has it so, until the shop answered."""
+        client_id = await self._world_of(Transaction, transaction_id)
+        async with self.store.work(client_id) as work:
+            transaction = await work.get(Transaction, transaction_id)
+            assert transaction is not None
+            patience_s = work.merchant.postlink_timeout_s if notices.holds_page(work, transaction) else 0
+        await asyncio.sleep(transaction.delay_s)
+        if patience_s:
+            with suppress(TimeoutError, UnknownMerchantError):
+                async with asyncio.timeout(patience_s):
+                    await self._shop_has_answered(client_id, transaction)
+
+    async def leave_page(self, checkout_id: str) -> str:
+        """Note that the customer goes back to the shop, which postlinks may wait for; return where that is.
+
+        Raises:
+            NotFound: there is no such checkout.
+
+        """
+        async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
+            return await checkouts.leave(work, checkout_id)
 
     async def pay_by_card(
         self, access_token: str, order: PaymentObject, card: Card, notes: Notes
@@ -371,6 +395,15 @@ class Bank:
             return None
         async with self.store.work(client_id) as work:
             return await scripts.strike(work, at)
+
+    async def _shop_has_answered(self, client_id: str, transaction: Transaction) -> None:
+        heard = 0
+        while True:
+            async with self.store.work(client_id) as work:
+                queued = await work.find(Delivery, "invoice_id", transaction.invoice_id)
+                if all(one.tries for one in queued if one.transaction_id == transaction.id):
+                    return
+            heard = (await self.store.news(client_id, after=heard))[-1].number
 
     async def _owner_of(self, access_token: str) -> str:
         client_id = await self.store.owner(Token, access_token)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from mock_epay import issuer
-from mock_epay.bank import challenges, orders, saved, scripts, tokens, transactions
+from mock_epay.bank import challenges, notices, orders, saved, scripts, tokens, transactions
 from mock_epay.errors import BadField
 from mock_epay.model import (
     Card,
@@ -34,7 +34,8 @@ TOO_MANY_ATTEMPTS: Final = 505
 class CheckoutView:
     """A checkout as its page shows it: with its latest transaction, the shop, and the account's saved cards.
 
-    `challenge_id` is that of a question which the cardholder has to answer first.
+    `challenge_id` is that of a question which the cardholder has to answer first. With `awaits_leaving` a postlink
+    waits until the customer goes back to the shop.
     """
 
     checkout: Checkout
@@ -43,6 +44,16 @@ class CheckoutView:
     seconds_left: int
     saved_cards: Sequence[SavedCard] = ()
     challenge_id: str = ""
+    awaits_leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What is chosen on the form beside the card: a saved one, whether to save it, how the postlink is delivered."""
+
+    saved_card: str = ""
+    save_card: bool = False
+    plan: str = ""
 
 
 async def open_page(
@@ -92,10 +103,11 @@ async def view(work: Work, checkout_id: str) -> CheckoutView:
         seconds_left=max(0, int(left)),
         saved_cards=await saved.of_account(work, checkout.order.account_id),
         challenge_id=(await work.find(Challenge, "transaction_id", transaction.id))[-1].id if waits else "",
+        awaits_leaving=bool(await notices.pending(work, transaction)),
     )
 
 
-async def pay(work: Work, checkout_id: str, card: Card, payer: Payer, *, saved_card: str, save: bool) -> None:
+async def pay(work: Work, checkout_id: str, card: Card, payer: Payer, choice: Choice) -> None:
     """Make one attempt, with the card or the saved one, if the page is open and none is under way."""
     checkout, transaction = await read(work, checkout_id)
     if checkout.state is not CheckoutState.OPEN or transaction.status is Status.THREE_DS:
@@ -106,10 +118,12 @@ async def pay(work: Work, checkout_id: str, card: Card, payer: Payer, *, saved_c
         await _close(work, checkout, transaction, tokens.ALREADY_DONE)
         return
     # The customer has the last word on whether the card is saved; one that is, needs no saving.
-    order = replace(checkout.order, card_save=save and not saved_card and bool(checkout.order.account_id))
+    saves = choice.save_card and not choice.saved_card and bool(checkout.order.account_id)
+    order = replace(checkout.order, card_save=saves)
     if transaction.status is not Status.NEW:
         transaction = await transactions.begin(work, order)
-    decision, card_id = await _decide(work, order, card, saved_card)
+    decision, card_id = await _decide(work, order, card, choice.saved_card)
+    decision = replace(decision, plan=decision.plan or choice.plan)
     transaction = replace(transaction, order=order, card_id=card_id, checkout_id=checkout.id)
     transaction = transactions.tried(work, transaction, decision, payer)
     checkout = replace(checkout, transaction_id=transaction.id, payer=payer, attempts_left=checkout.attempts_left - 1)
@@ -124,6 +138,14 @@ async def pay(work: Work, checkout_id: str, card: Card, payer: Payer, *, saved_c
     secure = decision.three_ds == "frictionless"
     decided = await transactions.settle(work, transaction, decision.reason_code, secure=secure)
     await _decided(work, checkout, decided)
+
+
+async def leave(work: Work, checkout_id: str) -> str:
+    """Note that the customer goes back to the shop, and return where that is."""
+    checkout, transaction = await read(work, checkout_id)
+    work.record("page.left", checkout.invoice_id, checkout=checkout.id)
+    await notices.leave(work, transaction)
+    return checkout.order.back_link if checkout.state is CheckoutState.APPROVED else checkout.order.leave_link
 
 
 async def resume(work: Work, challenge: Challenge) -> None:
@@ -162,7 +184,7 @@ async def _decided(work: Work, checkout: Checkout, decided: Transaction) -> None
     checkout = replace(checkout, reason_code=decided.reason_code)
     over = checkout.attempts_left == 0
     if decided.approved or work.merchant.notify_each_failure or over:
-        transactions.notify(work, decided, checkout.secret_hash)
+        notices.notify(work, decided, checkout.secret_hash, page_ends=checkout.expires_at)
     if decided.approved:
         await _end(work, replace(checkout, state=CheckoutState.APPROVED))
     elif over:
@@ -180,7 +202,7 @@ async def _close(
     if undecided:
         transaction = transactions.end(work, transaction, Status.FAILED, reason_code=reason_code)
     if not heard:
-        transactions.notify(work, transaction, checkout.secret_hash)
+        notices.notify(work, transaction, checkout.secret_hash)
     closed = replace(checkout, state=CheckoutState.CLOSED, reason_code=reason_code)
     await _end(work, closed)
     return closed, transaction

@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from mock_epay.bank import notices
 from mock_epay.bank.tokens import ALREADY_DONE
 from mock_epay.errors import BadField
 from mock_epay.model import Status, Transaction
@@ -29,7 +30,7 @@ async def charge(work: Work, transaction_id: str, amount: Decimal | None, _: Not
     taken = held if amount is None else amount
     if taken > held:
         raise BadField("amount", str(taken), f"at most what is held, {held}", SOURCE, code=AMOUNT_OVER_LIMIT)
-    _keep(work, replace(transaction, status=Status.CHARGE, taken=taken), "transaction.charged", taken)
+    await _keep(work, replace(transaction, status=Status.CHARGE, taken=taken), "transaction.charged", taken)
     return f"charged {taken} {transaction.order.currency}"
 
 
@@ -40,7 +41,7 @@ async def cancel(work: Work, transaction_id: str, amount: Decimal | None, _: Not
     held = transaction.order.amount
     if amount not in {None, held}:
         raise BadField("amount", str(amount), f"absent, or all that is held, {held}", SOURCE)
-    _keep(work, replace(transaction, status=Status.CANCEL), "transaction.cancelled", held)
+    await _keep(work, replace(transaction, status=Status.CANCEL), "transaction.cancelled", held)
     return f"cancelled, {held} {transaction.order.currency} let go"
 
 
@@ -56,7 +57,7 @@ async def refund(work: Work, transaction_id: str, amount: Decimal | None, notes:
         notes.broken(BadField("amount", str(back), f"at least {_LEAST_REFUND} KZT", SOURCE, code=REFUND_LIMIT))
     status = Status.REFUND if back == left else Status.CHARGE
     returned = transaction.returned + back
-    _keep(work, replace(transaction, status=status, returned=returned), "transaction.refunded", back)
+    await _keep(work, replace(transaction, status=status, returned=returned), "transaction.refunded", back)
     return f"refunded {back} {transaction.order.currency}"
 
 
@@ -83,6 +84,7 @@ def _check_state(transaction: Transaction, needed: Status, done: str) -> None:
         raise BadField("status", transaction.status, rule, SOURCE, code=ALREADY_DONE)
 
 
-def _keep(work: Work, transaction: Transaction, happened: str, amount: Decimal) -> None:
+async def _keep(work: Work, transaction: Transaction, happened: str, amount: Decimal) -> None:
     work.save(transaction)
+    await notices.after_operation(work, transaction)
     work.record(happened, transaction.invoice_id, transaction=transaction.id, amount=amount)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from mock_epay.bank import challenges, orders, scripts, tokens, transactions
+from mock_epay.bank import challenges, notices, orders, scripts, tokens, transactions
 from mock_epay.errors import BadField
 from mock_epay.issuer import THREE_DS_FAILED, Decision
 from mock_epay.model import Challenge, ChallengeState, Payer, PaymentObject, Status, Token, Transaction
@@ -38,7 +38,7 @@ async def pay(
         return challenges.begin(work, transaction, decision, token=token, expires_at=expires_at)
     secure = decision.three_ds == "frictionless"
     decided = await transactions.settle(work, transaction, decision.reason_code, secure=secure)
-    transactions.notify(work, decided, token.request.secret_hash or "")
+    notices.notify(work, decided, token.request.secret_hash or "")
     work.save(replace(token, spent=True))
     return decided, None
 
@@ -79,7 +79,7 @@ async def give_up(work: Work, challenge_id: str) -> None:
 
 async def _finish(work: Work, challenge: Challenge, transaction: Transaction) -> Transaction:
     decided = await challenges.finish(work, challenge, transaction, challenges.result(challenge))
-    transactions.notify(work, decided, challenge.secret_hash)
+    notices.notify(work, decided, challenge.secret_hash)
     token = await work.get(Token, challenge.token)
     assert token is not None
     work.save(replace(token, spent=True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Final
 
 from mock_epay import script
@@ -61,16 +62,20 @@ async def add(
 ) -> Script:
     """Put more into the script, numbered and behind what is there."""
     before = await of(work)
-    numbers = iter(range(before.serial + 1, before.serial + 1 + len(decisions) + len(rules) + len(faults)))
+    numbers = count(before.serial + 1)
     after = replace(
         before,
         decisions=before.decisions + tuple(replace(one, id=next(numbers)) for one in decisions),
-        rules=before.rules + tuple(replace(one, name=one.name or str(next(numbers))) for one in rules),
+        rules=before.rules + tuple(_named(rule, next(numbers)) for rule in rules),
         faults=before.faults + tuple(replace(one, id=next(numbers)) for one in faults),
         serial=before.serial + len(decisions) + len(rules) + len(faults),
     )
     work.save(after)
     return after
+
+
+def _named(rule: Rule, number: int) -> Rule:
+    return rule if rule.name else replace(rule, name=str(number))
 
 
 async def clear(work: Work) -> None:

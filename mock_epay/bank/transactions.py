@@ -1,21 +1,16 @@
 """The record of one attempt to pay: how it begins, how it is decided, who is told."""
 
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from mock_epay import script
 from mock_epay.bank import saved
 from mock_epay.bank.tokens import ALREADY_DONE
-from mock_epay.dialects import SPELLINGS
 from mock_epay.fake import Fake
 from mock_epay.issuer import APPROVED, Decision
-from mock_epay.model import Delivery, DeliveryState, Invoice, Payer, PaymentObject, Status, Transaction, check_move
+from mock_epay.model import Invoice, Payer, PaymentObject, Status, Transaction, check_move
 from mock_epay.store import Work
-from mock_epay.wire import contracts, outgoing
 
-_USUAL_PLAN: Final = "immediate"
 _HAPPENED: Final = {
     Status.AUTH: "transaction.authorized",
     Status.CHARGE: "transaction.charged",
@@ -108,45 +103,6 @@ def end(work: Work, transaction: Transaction, status: Status, **facts: Any) -> T
         why["nearest_rule"] = ended.nearest_rule
     work.record(_HAPPENED[status], ended.invoice_id, transaction=ended.id, **why)
     return ended
-
-
-def notify(work: Work, transaction: Transaction, secret_hash: str) -> None:
-    """Queue the postlink of a transaction, in the unit of work that decided it; without an address there is none."""
-    order = transaction.order
-    approved = transaction.approved
-    url = order.post_link if approved else order.failure_post_link or order.post_link
-    if not url:
-        return
-    spelling = SPELLINGS[work.merchant.dialect]
-    schema = ("postlink-success" if approved else "postlink-failure") + spelling.schema_suffix
-    body = outgoing.postlink(transaction, secret_hash, spelling)
-    text = contracts.encode(schema, body, check=work.merchant.self_check)
-    times = script.timetable(transaction.plan or _USUAL_PLAN)
-    if not times:
-        work.record("postlink.withheld", order.invoice_id, transaction=transaction.id, plan=transaction.plan)
-    for number, seconds in enumerate(times):
-        send(work, transaction, url, text, seconds, purpose=f"delivery {number}")
-
-
-def send(
-    work: Work, transaction: Transaction, url: str, body: bytes, seconds: float | None, *, purpose: str
-) -> Delivery:
-    """Queue a notice that goes out in so many seconds, or hold it until it is released; `purpose` makes its id."""
-    held = seconds is None
-    delivery = Delivery(
-        id=fakes(work, transaction.invoice_id, transaction.number).uuid(purpose),
-        invoice_id=transaction.invoice_id,
-        transaction_id=transaction.id,
-        url=url,
-        body=body,
-        queued_at=work.now,
-        due_at=None if seconds is None else work.now + timedelta(seconds=seconds),
-        state=DeliveryState.HELD if held else DeliveryState.QUEUED,
-    )
-    work.save(delivery)
-    happened = "postlink.held" if held else "postlink.queued"
-    work.record(happened, transaction.invoice_id, delivery=delivery.id, url=url, due_at=delivery.due_at)
-    return delivery
 
 
 def fakes(work: Work, invoice_id: str, number: int) -> Fake:

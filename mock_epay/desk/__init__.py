@@ -5,18 +5,29 @@ import difflib
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from typing import Any, Final, TypeVar
 
-from mock_epay.bank import Bank, merchants, scripts, transactions
+from mock_epay.bank import Bank, merchants, notices, scripts
 from mock_epay.desk import payments, stories
 from mock_epay.desk.payments import DirectPayment
 from mock_epay.desk.stories import Notice, Timeline
 from mock_epay.desk.timekeeper import Happening, Timekeeper
 from mock_epay.errors import BadField, Conflict, NotFound, NotInTime
-from mock_epay.model import EVENTS, Challenge, Delivery, DeliveryState, Event, Invoice, Merchant, Status, Transaction
+from mock_epay.model import (
+    EVENTS,
+    Challenge,
+    Delivery,
+    DeliveryState,
+    Event,
+    Invoice,
+    Merchant,
+    Status,
+    Transaction,
+    Wait,
+)
 from mock_epay.postlinks import Courier
 from mock_epay.script import NextDecision, PlannedFault, Rule, Script
 from mock_epay.store import UnknownMerchantError, Work
@@ -39,6 +50,35 @@ class ClockFace:
     frozen: bool
     fired: Sequence[Happening]
     due: Sequence[Happening]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is other in a postlink that is sent once more: its address, its whole body, or fields of that.
+
+    A field of None is taken out; what is empty leaves things as they were.
+    """
+
+    url: str = ""
+    body: bytes | None = None
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def of(self, body: bytes) -> bytes:
+        """Return what becomes of a body.
+
+        Raises:
+            BadField: fields of it are to change, and it has none.
+
+        """
+        if self.body is not None or not self.fields:
+            return body if self.body is None else self.body
+        try:
+            told = json.loads(body) | self.fields
+        except (ValueError, TypeError):
+            raise BadField("fields", None, "the body is no JSON object; give all of it, as text", SOURCE) from None
+        return json.dumps(
+            {name: value for name, value in told.items() if value is not None}, ensure_ascii=False
+        ).encode()
 
 
 class Desk:
@@ -254,8 +294,8 @@ class Desk:
         async with self._store.work(client_id) as work:
             return await stories.notice(work, await _one(work, Delivery, delivery_id))
 
-    async def resend(self, client_id: str, delivery_id: str) -> Notice:
-        """Send a postlink once more, as a postlink of its own.
+    async def resend(self, client_id: str, delivery_id: str, changes: Changes) -> Notice:
+        """Send a postlink once more, as it was or changed, as a postlink of its own.
 
         Raises:
             NotFound: there is no such postlink.
@@ -263,28 +303,35 @@ class Desk:
         """
         async with self._store.work(client_id) as work:
             old = await _one(work, Delivery, delivery_id)
-            transaction = await work.get(Transaction, old.transaction_id)
-            assert transaction is not None
-            number = len(await work.find(Delivery, "invoice_id", old.invoice_id))
-            sent = transactions.send(work, transaction, old.url, old.body, 0, purpose=f"delivery, resent {number}")
-            return Notice(delivery=sent, attempts=())
+            sent = await notices.again(work, old, url=changes.url or old.url, body=changes.of(old.body))
+            return await stories.notice(work, sent)
 
     async def release(self, client_id: str, delivery_id: str) -> Notice:
-        """Let a held postlink go.
+        """Let a postlink go now that is held, or waits for its time.
 
         Raises:
             NotFound: there is no such postlink.
-            Conflict: it is not held.
+            Conflict: there is nothing more to be sent.
 
         """
         async with self._store.work(client_id) as work:
-            held = await _one(work, Delivery, delivery_id)
-            if held.state is not DeliveryState.HELD:
-                raise Conflict("state", held.state, "held, for only such a postlink can be released", SOURCE)
-            released = replace(held, state=DeliveryState.QUEUED, due_at=work.now)
-            work.save(released)
-            work.record("postlink.released", released.invoice_id, delivery=released.id, url=released.url)
-            return Notice(delivery=released, attempts=())
+            held = _unsent(await _one(work, Delivery, delivery_id))
+            return await stories.notice(work, notices.release(work, held))
+
+    async def cancel(self, client_id: str, delivery_id: str) -> Notice:
+        """Let a postlink never go out, or not again.
+
+        Raises:
+            NotFound: there is no such postlink.
+            Conflict: there is nothing more to be sent.
+
+        """
+        async with self._store.work(client_id) as work:
+            unsent = _unsent(await _one(work, Delivery, delivery_id))
+            cancelled = replace(unsent, state=DeliveryState.CANCELLED, due_at=None, waits_for=Wait.NOTHING)
+            work.save(cancelled)
+            work.record("postlink.cancelled", cancelled.invoice_id, delivery=cancelled.id, url=cancelled.url)
+            return await stories.notice(work, cancelled)
 
     async def events(self, client_id: str, *, after: int = 0) -> Sequence[Event]:
         """Return what happened in a world after the event with this number."""
@@ -355,6 +402,12 @@ class Desk:
                         return found
                     await self._store.news(client_id, after=seen[0].number if seen else 0)
         return None
+
+
+def _unsent(delivery: Delivery) -> Delivery:
+    if delivery.state not in {DeliveryState.HELD, DeliveryState.QUEUED}:
+        raise Conflict("state", delivery.state, "held or queued: there is nothing more to be sent", SOURCE)
+    return delivery
 
 
 def _check_years(moment: datetime | None, now: datetime, seconds: float) -> None:

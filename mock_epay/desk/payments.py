@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from mock_epay import lz
 from mock_epay.bank import Bank
+from mock_epay.bank.checkouts import Choice
 from mock_epay.errors import BadField
 from mock_epay.model import Card, Invoice, Merchant, Payer, Status, Token, Transaction
 from mock_epay.store import Work
@@ -45,6 +46,7 @@ class DirectPayment:
     saved_card: str = ""
     answer: Answer = "pass"
     token: str = ""
+    plan: str = ""
     secret_hash: str = field(default="", repr=False)
 
 
@@ -55,11 +57,13 @@ async def pay(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Transac
     fields = _object(token, merchant) | dict(payment.fields) | {"auth": lz.flatten({"access_token": token.value})}
     order, access_token = incoming.payment_object(fields, notes)
     checkout_id = await bank.open_checkout(order, access_token, notes, needs_post_link=False)
-    transaction = await bank.pay(
-        checkout_id, payment.card, payment.payer, saved_card=payment.saved_card, save=order.card_save
-    )
+    choice = Choice(saved_card=payment.saved_card, save_card=order.card_save, plan=payment.plan)
+    transaction = await bank.pay(checkout_id, payment.card, payment.payer, choice)
     if transaction.status is Status.THREE_DS and payment.answer != "leave":
         await _answer(bank, checkout_id, payment.answer)
+    await bank.payer_waits(transaction.id)
+    if (await bank.checkout(checkout_id)).awaits_leaving:  # there is no browser that could go back to the shop
+        await bank.leave_page(checkout_id)
     return (await bank.transaction(transaction.id))[0]
 
 

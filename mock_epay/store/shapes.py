@@ -35,7 +35,7 @@ SHAPES: Final[dict[type, Shape]] = {
     Invoice: Shape("number", ("tail", "number_alt")),
     Checkout: Shape("id", ("token",), falls_due=True),
     Transaction: Shape("id", ("invoice_id",)),
-    Delivery: Shape("id", ("invoice_id",), falls_due=True),
+    Delivery: Shape("id", ("invoice_id", "waits_for"), falls_due=True),
     Attempt: Shape("id", ("delivery_id", "invoice_id")),
     Challenge: Shape("id", ("transaction_id", "token"), falls_due=True),
     SavedCard: Shape("id", ("account_id",)),

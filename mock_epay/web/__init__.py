@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import resources
@@ -17,7 +17,7 @@ from mock_epay.bank import Bank
 from mock_epay.desk import Desk
 from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
 from mock_epay.notes import Notes
-from mock_epay.postlinks import Courier
+from mock_epay.postlinks import Courier, Roads
 from mock_epay.script import Rule
 from mock_epay.web import acs, api, control, demo, guard, oauth, payform, reference
 
@@ -32,7 +32,9 @@ def create_app(bank: Bank, rules: Sequence[Rule] = ()) -> Starlette:
 
     The rules hold for every merchant.
     """
-    courier = Courier(bank.store)
+    settings = bank.settings
+    roads = Roads(settings.postlink_hosts, settings.postlink_localhost, settings.postlink_allow)
+    courier = Courier(bank.store, roads)
     desk = Desk(bank, courier, rules)
 
     @asynccontextmanager
@@ -61,6 +63,7 @@ def _routes(bank: Bank, desk: Desk) -> list[BaseRoute]:
         *payform.routes(bank),
         *acs.routes(bank),
         *control.routes(desk),
+        Route("/schemas/samples/{name}.json", _sample),
         Route("/schemas/{name}.json", _schema),
         *reference.routes(),
         *demo.demo_shop(**_demo_credentials()),
@@ -95,6 +98,15 @@ async def _schema(request: Request) -> Response:
         known = ", ".join(sorted(resources.schema_names()))
         raise NotFound(f"there is no schema {name[:40]}; there are {known}", rule=known)
     return Response(resources.schema_text(name), headers=guard.ANY_ORIGIN, media_type="application/schema+json")
+
+
+async def _sample(request: Request) -> Response:
+    samples = {path.stem: path for path in resources.SAMPLES.glob("*.json")}
+    name = request.path_params["name"]
+    if name not in samples:
+        known = ", ".join(sorted(samples))
+        raise NotFound(f"there is no sample {name[:40]}; there are {known}", rule=known)
+    return FileResponse(samples[name], headers=guard.ANY_ORIGIN, media_type="application/json")
 
 
 def _refused(request: Request, refusal: Exception) -> Response:

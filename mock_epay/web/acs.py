@@ -57,6 +57,8 @@ class IssuerPages:
         seen = await self._bank.answer_challenge(challenge_id, code)
         if seen.open:
             return RedirectResponse(_address(request, challenge_id), 303, headers=guard.NO_STORE)
+        if seen.challenge.checkout_id:  # that of a shop's own form goes on when the shop wants it
+            await self._bank.payer_waits(seen.transaction.id)
         return self._page(request, seen)
 
     def _page(self, request: Request, seen: ChallengeView) -> Response:

@@ -1,6 +1,5 @@
 """The services that a shop's server calls with a token."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -185,7 +184,7 @@ class Services:
             Declined: it was.
 
         """
-        await asyncio.sleep(transaction.delay_s)
+        await self._bank.payer_waits(transaction.id)
         if transaction.reason_code:
             message = outgoing.reason(transaction.reason_code, transaction.order.reads)
             raise Declined(message, code=transaction.reason_code)

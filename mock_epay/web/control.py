@@ -11,10 +11,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import __version__
-from mock_epay.desk import Desk
+from mock_epay.desk import Changes, Desk
 from mock_epay.desk.payments import Answer, DirectPayment
 from mock_epay.errors import BadField
-from mock_epay.model import EVENTS, Transaction
+from mock_epay.model import EVENTS, Merchant, Transaction
 from mock_epay.store import UnknownMerchantError
 from mock_epay.web import cardform, guard, views
 from mock_epay.wire import contracts, control
@@ -24,6 +24,7 @@ SOURCE: Final = "documented: control API"
 
 _LONGEST_WAIT_S: Final = 60
 _USUAL_WAIT_S: Final = 5
+_HEALTH: Final = "/health"  # for the health checks of containers, which have no token
 _STREAM: Final = "text/event-stream"
 _PING_S: Final = 15
 _MOST_DIGITS: Final = 15
@@ -36,7 +37,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
     door = Control(desk)
     one = "/merchants/{client_id}"
     rows: list[tuple[str, dict[str, Endpoint]]] = [
-        ("/health", {"GET": door.health}),
+        (_HEALTH, {"GET": door.health}),
         ("/settings", {"GET": door.settings}),
         ("/cards", {"GET": door.cards}),
         ("/reasons", {"GET": door.reasons}),
@@ -55,10 +56,14 @@ def routes(desk: Desk) -> list[BaseRoute]:
         (f"{one}/postlinks/{{id}}", {"GET": door.postlink}),
         (f"{one}/postlinks/{{id}}/resend", {"POST": door.resend}),
         (f"{one}/postlinks/{{id}}/release", {"POST": door.release}),
+        (f"{one}/postlinks/{{id}}/cancel", {"POST": door.cancel}),
         (f"{one}/events", {"GET": door.events}),
         (f"{one}/wait", {"GET": door.wait}),
     ]
-    return [Route(PREFIX + path, door.guarded(methods), methods=list(methods)) for path, methods in rows]
+    return [
+        Route(PREFIX + path, door.guarded(methods, open_=path == _HEALTH), methods=list(methods))
+        for path, methods in rows
+    ]
 
 
 class Control:
@@ -71,11 +76,12 @@ class Control:
             name.strip().lower() for name in self._settings.control_hosts.split(",") if name.strip()
         )
 
-    def guarded(self, methods: Mapping[str, Endpoint]) -> Endpoint:
-        """Return what answers one address, for visitors that are let in."""
+    def guarded(self, methods: Mapping[str, Endpoint], *, open_: bool = False) -> Endpoint:
+        """Return what answers one address, for visitors that are let in; an open one asks for no control token."""
+        token = "" if open_ else self._settings.control_token
 
         async def answered(request: Request) -> Response:
-            guard.check_visitor(request, names=self._names, token=self._settings.control_token)
+            guard.check_visitor(request, names=self._names, token=token)
             method = "GET" if request.method == "HEAD" else request.method
             try:
                 return await methods[method](request)
@@ -86,40 +92,40 @@ class Control:
 
     async def health(self, _: Request) -> Response:
         """Say that payments can be taken."""
-        return _json({"status": "ok", "version": __version__})
+        return self._json("health", {"status": "ok", "version": __version__})
 
     async def settings(self, _: Request) -> Response:
         """Show the settings that the server runs with."""
-        return _json({"settings": views.setting_rows(self._settings)})
+        return self._json("settings", {"settings": views.setting_rows(self._settings)})
 
     async def cards(self, _: Request) -> Response:
         """Show the test cards."""
-        return _json({"cards": views.cards()})
+        return self._json("cards", {"cards": views.cards()})
 
     async def reasons(self, _: Request) -> Response:
         """Show the reason codes."""
-        return _json({"reasons": views.reasons()})
+        return self._json("reasons", {"reasons": views.reasons()})
 
     async def merchants(self, request: Request) -> Response:
         """Show all merchants."""
-        base_url = guard.base_url(request)
-        return _json({"merchants": [views.merchant(one, base_url) for one in await self._desk.merchants()]})
+        found = await self._desk.merchants()
+        return self._json("merchants", {"merchants": [views.merchant(one, guard.base_url(request)) for one in found]})
 
     async def new_merchant(self, request: Request) -> Response:
         """Make a merchant."""
         facts = control.merchant("control-merchant", await self._body(request))
         merchant = await self._desk.new_merchant(facts)
-        return _json(views.merchant(merchant, guard.base_url(request)), 201)
+        return self._merchant(request, merchant, 201)
 
     async def merchant(self, request: Request) -> Response:
         """Show a merchant."""
-        return _json(views.merchant(await self._desk.merchant(_client_id(request)), guard.base_url(request)))
+        return self._merchant(request, await self._desk.merchant(_client_id(request)))
 
     async def change_merchant(self, request: Request) -> Response:
         """Change a merchant."""
         facts = control.merchant("control-merchant-change", await self._body(request))
         merchant = await self._desk.change_merchant(_client_id(request), facts)
-        return _json(views.merchant(merchant, guard.base_url(request)))
+        return self._merchant(request, merchant)
 
     async def drop_merchant(self, request: Request) -> Response:
         """End a merchant's world."""
@@ -129,11 +135,11 @@ class Control:
     async def reset(self, request: Request) -> Response:
         """Begin a merchant's world anew."""
         control.nothing(await self._body(request))
-        return _json(views.merchant(await self._desk.reset(_client_id(request)), guard.base_url(request)))
+        return self._merchant(request, await self._desk.reset(_client_id(request)))
 
     async def clock(self, request: Request) -> Response:
         """Show a clock."""
-        return _json(views.clock(await self._desk.clock(_client_id(request))))
+        return self._json("clock-response", views.clock(await self._desk.clock(_client_id(request))))
 
     async def turn_clock(self, request: Request) -> Response:
         """Turn a clock."""
@@ -141,17 +147,17 @@ class Control:
         face = await self._desk.turn_clock(
             _client_id(request), freeze=turn.freeze, moment=turn.moment, seconds=turn.seconds, resume=turn.resume
         )
-        return _json(views.clock(face))
+        return self._json("clock-response", views.clock(face))
 
     async def script(self, request: Request) -> Response:
         """Show what is left of a script."""
-        return _json(views.script(await self._desk.script(_client_id(request))))
+        return self._json("script-response", views.script(await self._desk.script(_client_id(request))))
 
     async def add_to_script(self, request: Request) -> Response:
         """Put decisions and rules into a script."""
         decisions, rules = control.additions(await self._body(request))
         script = await self._desk.add_to_script(_client_id(request), decisions=decisions, rules=rules)
-        return _json(views.script(script))
+        return self._json("script-response", views.script(script))
 
     async def clear_script(self, request: Request) -> Response:
         """Take decisions and rules out of a script."""
@@ -161,13 +167,13 @@ class Control:
     async def faults(self, request: Request) -> Response:
         """Show the planned faults."""
         script = await self._desk.script(_client_id(request))
-        return _json({"faults": views.faults(script.faults)})
+        return self._json("faults-response", {"faults": views.faults(script.faults)})
 
     async def add_faults(self, request: Request) -> Response:
         """Plan faults."""
         faults = control.faults(await self._body(request))
         script = await self._desk.add_to_script(_client_id(request), faults=faults)
-        return _json({"faults": views.faults(script.faults)})
+        return self._json("faults-response", {"faults": views.faults(script.faults)})
 
     async def clear_faults(self, request: Request) -> Response:
         """Let everything work again."""
@@ -189,28 +195,32 @@ class Control:
             answer=cast("Answer", asked.more.get("challenge", "pass")),
             token=asked.more.get("token", ""),
             secret_hash=asked.more.get("secret_hash", ""),
+            plan=asked.more.get("plan", ""),
         )
-        return _json(await self._transaction(request, await self._desk.pay(_client_id(request), payment)), 201)
+        paid = await self._desk.pay(_client_id(request), payment)
+        return self._json("transaction", await self._transaction(request, paid), 201)
 
     async def transactions(self, request: Request) -> Response:
         """Show transactions."""
         query = _query(request, "invoice_id", "status")
         found = await self._desk.transactions(_client_id(request), **query)
-        return _json({"transactions": [await self._transaction(request, one) for one in found]})
+        return self._json("transactions", {"transactions": [await self._transaction(request, one) for one in found]})
 
     async def transaction(self, request: Request) -> Response:
         """Show a transaction."""
         found = await self._desk.transaction(_client_id(request), request.path_params["id"])
-        return _json(await self._transaction(request, found))
+        return self._json("transaction", await self._transaction(request, found))
 
     async def invoices(self, request: Request) -> Response:
         """Show the invoices, a line for each."""
-        return _json({"invoices": [views.invoice(*one) for one in await self._desk.invoices(_client_id(request))]})
+        found = await self._desk.invoices(_client_id(request))
+        return self._json("invoices", {"invoices": [views.invoice(*one) for one in found]})
 
     async def timeline(self, request: Request) -> Response:
         """Show all that is known of an invoice."""
         found = await self._desk.timeline(_client_id(request), request.path_params["invoice_id"])
-        return _json(views.timeline(found, guard.base_url(request)))
+        transactions = [await self._transaction(request, one) for one in found.transactions]
+        return self._json("timeline", views.timeline(found, transactions))
 
     async def postlinks(self, request: Request) -> Response:
         """Show postlinks, or wait until there are so many."""
@@ -219,21 +229,31 @@ class Control:
         for name in ("wait_s", "count"):
             query.pop(name, None)
         found = await self._desk.postlinks_within(_client_id(request), seconds, least, **query)
-        return _json({"postlinks": [views.notice(one) for one in found]})
+        return self._json("postlinks", {"postlinks": [views.notice(one) for one in found]})
 
     async def postlink(self, request: Request) -> Response:
         """Show a postlink."""
-        return _json(views.notice(await self._desk.postlink(_client_id(request), request.path_params["id"])))
+        shown = await self._desk.postlink(_client_id(request), request.path_params["id"])
+        return self._json("postlink", views.notice(shown))
 
     async def resend(self, request: Request) -> Response:
-        """Send a postlink once more."""
-        control.nothing(await self._body(request))
-        return _json(views.notice(await self._desk.resend(_client_id(request), request.path_params["id"])), 201)
+        """Send a postlink once more, as it was or changed."""
+        changes = Changes(**control.resend(await self._body(request)))
+        sent = await self._desk.resend(_client_id(request), request.path_params["id"], changes)
+        return self._json("postlink", views.notice(sent), 201)
 
     async def release(self, request: Request) -> Response:
         """Let a held postlink go."""
         control.nothing(await self._body(request))
-        return _json(views.notice(await self._desk.release(_client_id(request), request.path_params["id"])))
+        shown = await self._desk.release(_client_id(request), request.path_params["id"])
+        return self._json("postlink", views.notice(shown))
+
+    async def cancel(self, request: Request) -> Response:
+        """Let a postlink never go out, or not again."""
+        control.nothing(await self._body(request))
+        return self._json(
+            "postlink", views.notice(await self._desk.cancel(_client_id(request), request.path_params["id"]))
+        )
 
     async def events(self, request: Request) -> Response:
         """Show events, or go on showing them as they happen."""
@@ -250,7 +270,7 @@ class Control:
             return StreamingResponse(told, headers=guard.NO_STORE, media_type=_STREAM)
         happened = await self._desk.events(client_id, after=after)
         fit = [views.event(one) for one in happened if kind in {"", one.kind} and invoice_id in {"", one.invoice_id}]
-        return _json({"events": fit, "last": happened[-1].number if happened else after})
+        return self._json("events", {"events": fit, "last": happened[-1].number if happened else after})
 
     async def wait(self, request: Request) -> Response:
         """Wait for an event."""
@@ -264,12 +284,13 @@ class Control:
             seconds=_seconds(query, "timeout_s", _USUAL_WAIT_S),
         )
         transaction, notice = await self._desk.about(client_id, event)
-        return _json(
+        return self._json(
+            "wait",
             {
                 "event": views.event(event),
                 "transaction": await self._transaction(request, transaction) if transaction else None,
                 "postlink": views.notice(notice) if notice else None,
-            }
+            },
         )
 
     async def _stream(self, client_id: str, after: int, kind: str, invoice_id: str) -> AsyncIterator[str]:
@@ -293,15 +314,16 @@ class Control:
         challenge = await self._desk.challenge(_client_id(request), shown)
         return views.transaction(shown, guard.base_url(request), challenge)
 
+    def _merchant(self, request: Request, shown: Merchant, status: int = 200) -> Response:
+        return self._json("merchant-response", views.merchant(shown, guard.base_url(request)), status)
+
+    def _json(self, schema: str, body: Mapping[str, Any], status: int = 200) -> Response:
+        encoded = contracts.encode(f"control-{schema}", body, check=self._settings.self_check)
+        return Response(encoded, status, headers=guard.NO_STORE, media_type="application/json")
+
     async def _body(self, request: Request) -> dict[str, Any]:
         guard.check_json(request)
         return control.body(await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024))
-
-
-def _json(body: Mapping[str, Any], status: int = 200) -> Response:
-    return Response(
-        contracts.encode("", body, check=False), status, headers=guard.NO_STORE, media_type="application/json"
-    )
 
 
 def _done() -> Response:

@@ -1,6 +1,5 @@
 """The pay page: opened by `halyk.pay`, paid on by the cardholder, left for the shop."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache, partial, wraps
@@ -11,9 +10,9 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from mock_epay import issuer, resources
+from mock_epay import issuer, resources, script
 from mock_epay.bank import Bank
-from mock_epay.bank.checkouts import CheckoutView
+from mock_epay.bank.checkouts import CheckoutView, Choice
 from mock_epay.errors import (
     BadField,
     ExpiredLink,
@@ -52,14 +51,14 @@ Page = Callable[[Request], Awaitable[Response]]
 def routes(bank: Bank) -> list[BaseRoute]:
     """Return the pay page, its script and its files."""
     pages = PayForm(bank)
-    script = resources.STATIC / "payform" / "payment-api.js"
+    library = resources.STATIC / "payform" / "payment-api.js"
 
     async def declarations(_: Request) -> Response:
-        types = script.with_suffix(".d.ts")
+        types = library.with_suffix(".d.ts")
         return FileResponse(types, headers=guard.ANY_ORIGIN | {"Cache-Control": "no-cache"}, media_type="text/plain")
 
     async def file() -> Response:
-        return FileResponse(script, headers=guard.ANY_ORIGIN | {"Cache-Control": "no-cache"})
+        return FileResponse(library, headers=guard.ANY_ORIGIN | {"Cache-Control": "no-cache"})
 
     async def payment_api(request: Request) -> Response:
         return await faults.spoilt(bank, "script", request.query_params.get("client_id"), file, guard.ANY_ORIGIN)
@@ -72,6 +71,7 @@ def routes(bank: Bank) -> list[BaseRoute]:
         *(Route(f"/payform/{service}", as_page(_not_simulated)) for service in ("p2p", "aft", "oct")),
         *(Route(f"{prefix}/redirect/invoice-link/{{link_id}}", as_page(pages.open_link)) for prefix in ("", "/api")),
         Route("/payform/outcome/{transaction_id}", as_page(pages.outcome)),
+        Route("/payform/{checkout_id:uuid}/leave", as_page(pages.leave)),
         Route("/payform/{checkout_id:uuid}", as_page(pages.show), methods=["GET", "POST"]),
     ]
 
@@ -93,6 +93,12 @@ class PayForm:
     async def show(self, request: Request) -> Response:
         """Show a checkout as it stands, or try to pay on it."""
         return await self._answer(request, str(request.path_params["checkout_id"]))
+
+    async def leave(self, request: Request) -> Response:
+        """Lead the customer back to the shop, where a postlink waits for that."""
+        checkout_id = str(request.path_params["checkout_id"])
+        link = await self._bank.leave_page(checkout_id)
+        return RedirectResponse(link or address(checkout_id, short=False), 303, headers=guard.NO_STORE)
 
     async def open_link(self, request: Request) -> Response:
         """Lead from an invoice link to its pay page."""
@@ -148,8 +154,9 @@ class PayForm:
             return await self._page(request, checkout_id, form)
         # A form that says nothing of saving the card, as a test's may, leaves that to the shop.
         save = checkout.order.card_save if form.save_card is None else form.save_card
-        paid = await self._bank.pay(checkout_id, form.card, form.payer, saved_card=form.saved_card, save=save)
-        await asyncio.sleep(paid.delay_s)
+        choice = Choice(saved_card=form.saved_card, save_card=save, plan=fields.get("plan", "").strip())
+        paid = await self._bank.pay(checkout_id, form.card, form.payer, choice)
+        await self._bank.payer_waits(paid.id)
         return RedirectResponse(address(checkout_id, short=is_short(request)), 303, headers=guard.NO_STORE)
 
     async def _page(self, request: Request, checkout_id: str, form: cardform.CardForm | None = None) -> Response:
@@ -158,6 +165,8 @@ class PayForm:
         if view.challenge_id:
             widget = f"?{_SHORT}=true" if short else ""
             return RedirectResponse(f"/acs/{view.challenge_id}{widget}", 303, headers=guard.NO_STORE)
+        if view.awaits_leaving and short:  # the widget's page stays the shop's, and the shop has been told
+            await self._bank.leave_page(checkout_id)
         template, context = self._content(view, form, short=short, again="again" in request.query_params)
         order = view.checkout.order
         html = render.page(
@@ -168,7 +177,7 @@ class PayForm:
             shop=view.merchant.name,
             invoice=order.invoice_id,
             amount=render.money(order.amount, order.currency, order.reads),
-            leave_url=order.leave_link,
+            leave_url=_way_out(view, order.leave_link),
             **context,
         )
         wrong = form is not None and template == "form.html"
@@ -202,7 +211,7 @@ class PayForm:
             "card_mask": transaction.card.short(),
             "reference": transaction.reference,
             "approval_code": transaction.approval_code,
-            "back_link": order.back_link,
+            "back_link": _way_out(view, order.back_link),
             "verified": order.verification,
             "saved_card": transaction.order.card_save or order.verification,
             "countdown_s": 0 if order.auto_back_link else view.merchant.countdown_s,
@@ -232,6 +241,11 @@ class PayForm:
             "hints": [outgoing.hint(hint) for hint in order.hints],
             "panel": panel if self._settings.panel and not short else None,
         }
+
+
+def _way_out(view: CheckoutView, link: str) -> str:
+    """Return the link to the shop, or, where a postlink waits for it to be followed, an address that leads there."""
+    return f"/payform/{view.checkout.id}/leave" if link and view.awaits_leaving else link
 
 
 def as_page(page: Page) -> Page:
@@ -319,4 +333,5 @@ def _cards(language: Language) -> str:
         for code in outgoing.reason_codes()
         if code
     ]
-    return render.part("_cards.html", language=language, cards=documented, own=own, codes=codes)
+    plans = [{"name": name, "incident": plan.incident} for name, plan in script.PLANS.items()]
+    return render.part("_cards.html", language=language, cards=documented, own=own, codes=codes, plans=plans)

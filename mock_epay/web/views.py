@@ -176,13 +176,13 @@ def invoice(shown: Invoice, latest: Transaction | None) -> Json:
     }
 
 
-def timeline(shown: Timeline, base_url: str) -> Json:
+def timeline(shown: Timeline, transactions: Sequence[Json]) -> Json:
     """Show all that is known of an invoice."""
     return {
         "invoice_id": shown.invoice.number,
         "paid_by": shown.invoice.paid_by,
         "hints": [outgoing.hint(one) for one in shown.hints],
-        "transactions": [transaction(one, base_url) for one in shown.transactions],
+        "transactions": list(transactions),
         "postlinks": [notice(one) for one in shown.notices],
         "events": [event(one) for one in shown.events],
         "story": list(shown.story),
@@ -202,7 +202,10 @@ def notice(shown: Notice) -> Json:
         "tries": delivery.tries,
         "queued_at": delivery.queued_at.isoformat(),
         "due_at": delivery.due_at.isoformat() if delivery.due_at else None,
-        "body": json.loads(delivery.body),
+        "waits_for": delivery.waits_for.value,
+        "spoilt": delivery.spoilt,
+        "text": delivery.body.decode("utf-8", "replace"),
+        "body": _read(delivery.body),
         "attempts": [
             {
                 "number": attempt.number,
@@ -210,6 +213,7 @@ def notice(shown: Notice) -> Json:
                 "url": attempt.url,
                 "result": attempt.result,
                 "status": attempt.status,
+                "headers": [{"name": name, "value": value} for name, value in attempt.headers],
                 "answer": attempt.answer,
                 "milliseconds": attempt.milliseconds,
             }
@@ -227,6 +231,13 @@ def event(shown: Event) -> Json:
         "invoice_id": shown.invoice_id,
         "facts": json.loads(shown.facts),
     }
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def _happening(shown: Happening) -> Json:

@@ -92,9 +92,10 @@ def encode(name: str, body: Mapping[str, object] | Sequence[object], *, check: b
         jsonschema.ValidationError: the sandbox was about to send what its own schema forbids.
 
     """
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     if check:
-        _validator(name).validate(body)
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        _validator(name).validate(json.loads(text))
+    return text.encode("utf-8", "replace")
 
 
 def _max_bytes(_: Draft202012Validator, most: int, text: object, __: object) -> Iterator[ValidationError]:
@@ -107,8 +108,18 @@ _Validator = extend(Draft202012Validator, {"x-maxBytes": _max_bytes})  # type: i
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
-    validator: Draft202012Validator = _Validator(resources.schema(name))
+    validator: Draft202012Validator = _Validator(_whole(resources.schema(name)))
     return validator
+
+
+def _whole(part: Any) -> Any:
+    """Put the schemas that a schema refers to in the places where it does."""
+    if isinstance(part, list):
+        return [_whole(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    inner = {name: _whole(one) for name, one in part.items() if name != "$ref"}
+    return _whole(resources.schema(part["$ref"].removesuffix(".json"))) | inner if "$ref" in part else inner
 
 
 def _explain(name: str, fields: Mapping[str, Any], found: ValidationError) -> BadField:

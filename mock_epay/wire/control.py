@@ -3,14 +3,16 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from mock_epay import issuer, resources, script
 from mock_epay.errors import BadField
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule
+from mock_epay.settings import RETRY_PROFILES
 from mock_epay.wire.contracts import check_closed
 
 SOURCE: Final = "documented: control API"
@@ -59,11 +61,11 @@ def body(text: bytes) -> dict[str, Any]:
 
     """
     try:
-        read = json.loads(text, parse_float=Decimal, parse_constant=str) if text.strip() else {}
+        read = json.loads(text, parse_float=_exact, parse_constant=str) if text.strip() else {}
     except (ValueError, RecursionError):
         read = None
     if not isinstance(read, dict):
-        raise BadField("body", None, "a JSON object is needed, or nothing", "RFC 8259")
+        raise BadField("body", "(not shown)", "a JSON object, or nothing", "RFC 8259")
     return read
 
 
@@ -89,8 +91,11 @@ def merchant(schema: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     facts = _floats(fields)
     if facts.get("foreign_key_card"):
         _check_card("foreign_key_card", facts["foreign_key_card"])
+    if "plan" in facts:
+        script.read_plan(facts["plan"])
     if "postlink_retry_s" in facts:
-        facts["postlink_retry_s"] = tuple(float(seconds) for seconds in facts["postlink_retry_s"])
+        pauses = facts["postlink_retry_s"]
+        facts["postlink_retry_s"] = RETRY_PROFILES[pauses] if isinstance(pauses, str) else tuple(map(float, pauses))
     return facts
 
 
@@ -139,8 +144,8 @@ def rules_of_file(text: str) -> Sequence[Rule]:
 
     """
     try:
-        fields = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as wrong:
+        fields = tomllib.loads(text, parse_float=_exact)
+    except ValueError as wrong:
         raise BadField("file", None, f"TOML is needed; {wrong}", "toml.io") from None
     check_closed("control-script", fields)
     rows = fields.get("rules", ())
@@ -181,12 +186,26 @@ def payment(fields: Mapping[str, Any]) -> PaymentRequest:
         date, code = (known.expiry, known.cvc) if known else (issuer.ANY_EXPIRY, issuer.ANY_CODE)
         card = {"pan": card, "expiry": date, "cvc": code}
     payer = {name: fields[name] for name in ("name", "email", "phone") if name in fields}
-    more = {name: fields[name] for name in ("challenge", "token", "secret_hash") if name in fields}
+    more = {name: fields[name] for name in ("challenge", "token", "secret_hash", "plan") if name in fields}
+    if "plan" in more:
+        script.read_plan(more["plan"])
     return PaymentRequest(
         fields={theirs: _text(fields[ours]) for ours, theirs in _OBJECT.items() if ours in fields},
         form=card | payer | {"card_id": fields.get("saved_card", "")},
         more=more,
     )
+
+
+def resend(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what is other in a postlink that is sent once more: its address, its body, or fields of that.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-resend", fields)
+    changes: dict[str, Any] = {name: fields[name] for name in ("url", "fields") if name in fields}
+    return changes | ({"body": fields["text"].encode("utf-8", "replace")} if "text" in fields else {})
 
 
 def _rule(row: Mapping[str, Any], where: str, *, of_file: bool = False) -> Rule:
@@ -214,7 +233,7 @@ def _direction(row: Mapping[str, Any], where: str) -> Direction:
     if reason_code and str(reason_code) not in resources.table("reasons"):
         raise BadField(f"{where}.reason_code", str(reason_code), _REASONS, SOURCE)
     if plan:
-        script.timetable(plan)
+        script.read_plan(plan)
     return Direction(
         reason_code=reason_code, challenge=row.get("challenge"), plan=plan, delay_s=float(row.get("delay_s", 0))
     )
@@ -227,10 +246,18 @@ def _check_card(field: str, pan: str) -> None:
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         rule: str = resources.schema("control-clock")["properties"]["set"]["x-rule"]
         raise BadField("set", text, rule, SOURCE) from None
+
+
+def _exact(text: str) -> Decimal:
+    with suppress(ArithmeticError):
+        number = Decimal(text)
+        if number.is_finite():
+            return number
+    raise ValueError(f"{text} is beyond all numbers")
 
 
 def _floats(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -233,7 +233,7 @@ def with_links(order: PaymentObject, request: TokenRequest, notes: Notes) -> Pay
     if order.post_link and request.post_link and order.post_link != request.post_link:
         notes.remark("postlink-differs", "postLink", order.post_link)
     post_link = order.post_link or request.post_link or ""
-    if post_link and addresses.is_local(urlsplit(post_link).hostname or ""):
+    if post_link and addresses.is_local(_host(post_link)):
         notes.remark("postlink-local", "postLink", post_link)
     return replace(
         order, post_link=post_link, failure_post_link=order.failure_post_link or request.failure_post_link or ""
@@ -295,6 +295,13 @@ def link(text: str) -> str | None:
     """Return an address that is fit to be opened, else None."""
     pattern = resources.schema("payment-object")["properties"]["backLink"]["pattern"]
     return text.strip() if re.search(pattern, text.strip()) else None
+
+
+def _host(link: str) -> str:
+    try:
+        return urlsplit(link).hostname or ""
+    except ValueError:  # a bracket that is not closed
+        return ""
 
 
 def _typed(schema: str, fields: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
