@@ -320,16 +320,25 @@ async def _note_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: ob
 
 async def carry(session: aiohttp.ClientSession, letter: Letter, roads: Roads) -> Outcome:
     """Post a notice once, by the first of its roads on which somebody takes it; say what came of it."""
-    first, *others = roads.of(letter.url)
-    outcome = await post(session, letter, first, roads)
-    if outcome.stale:  # the shop had closed the connection that was kept: it has not seen this notice
-        outcome = await post(session, replace(letter, keep=False), first, roads)
-    for other in others:
-        if outcome.result not in _NOBODY_THERE:
-            break
-        tried = await post(session, letter, other, roads)
-        outcome = outcome if tried.status is None else tried
+    outcome = None
+    left = roads.of(letter.url)
+    while left:
+        outcome, left = _after(outcome, await post(session, letter, left[0], roads), left)
+    assert outcome is not None
     return outcome
+
+
+def _after(before: Outcome | None, tried: Outcome, roads: list[str]) -> tuple[Outcome | None, list[str]]:
+    """Return what is known after the first of these roads was tried, and the roads that are left to try.
+
+    A connection that was kept and turned out to be closed has brought nothing to the shop: the same road again. If
+    nobody is there on any road, that is told of the first.
+    """
+    if tried.stale:
+        return before, roads
+    if tried.result not in _NOBODY_THERE:
+        return tried, []
+    return before or tried, roads[1:]
 
 
 async def post(session: aiohttp.ClientSession, letter: Letter, host: str, roads: Roads) -> Outcome:
@@ -382,8 +391,8 @@ async def _dripping(body: bytes, seconds: float) -> AsyncIterator[bytes]:
     size = max(1, len(body) // _DROPS)
     drops = [body[start : start + size] for start in range(0, len(body), size)]
     for drop in drops:
-        yield drop
         await asyncio.sleep(seconds / len(drops))
+        yield drop
 
 
 def _judge(status: int) -> str:

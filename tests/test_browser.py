@@ -60,7 +60,7 @@ SHOWN_WORDS: Final = """() => {
     if (!walker.currentNode.parentElement.closest(foreign)) texts.push(walker.currentNode.textContent);
   }
   for (const node of document.querySelectorAll("[title], [placeholder], [aria-label]")) {
-    texts.push(node.title, node.placeholder ?? "", node.ariaLabel ?? "");
+    if (!node.closest("[lang=en]")) texts.push(node.title, node.placeholder ?? "", node.ariaLabel ?? "");
   }
   return texts.join(" ").match(/[A-Za-z]{2,}/g) ?? [];
 }"""

@@ -1,5 +1,6 @@
 """The control API: worlds, clocks, payments, postlinks, events and waiting, over HTTP."""
 
+import itertools
 import json
 import re
 import threading
@@ -193,6 +194,16 @@ def test_what_makes_no_sense_is_refused_by_name(world: World, asked: str, body: 
     assert said in told["message"]
     assert "4111111111111111" not in response.text
     assert world.get("/script") == {"decisions": [], "rules": []}
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '"text"', '{"amount": 1e99999999999999999999}', '{"amount": 1' + "0" * 5000]
+)
+def test_what_is_no_json_object_is_refused(world: World, text: str) -> None:
+    address = f"{CONTROL}/merchants/{world.client_id}/payments"
+    response = world.http.post(address, content=text, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["field"]) == (400, "body")
+    assert "a JSON object, or nothing" in response.json()["message"]
 
 
 @pytest.mark.parametrize(
@@ -816,6 +827,15 @@ def test_events_are_streamed_and_gone_on_with(world: World) -> None:
         assert json.loads(next(told)["data"])["kind"] == "checkout.opened"
         world.do("DELETE")
         assert list(told) == []
+
+
+def test_a_stream_that_has_nothing_to_tell_says_that_it_is_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mock_epay.web.control._PING_S", 0.02)
+    address = f"{CONTROL}/merchants/{world.client_id}/events"
+    with world.http.stream("GET", address, headers={"Accept": "text/event-stream"}) as response:
+        told = response.iter_lines()
+        comments = [line for line in itertools.islice(told, 6) if line]
+    assert comments == [": here are the events", ": still here", ": still here"]
 
 
 def test_moments_are_in_the_future_and_the_past_of_the_worlds_own_clock(world: World) -> None:

@@ -73,7 +73,7 @@ class Street:
         } | changes
         self.page.goto(f"{SHOP}/")
         # The package calls `halyk` without having waited for it.
-        self.page.wait_for_function("typeof halyk === 'object'")
+        self.page.wait_for_function("() => typeof halyk === 'object'")
         self.page.get_by_role("button", name="Pay").click()
         return self.page.frame_locator("iframe")
 

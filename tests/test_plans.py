@@ -388,6 +388,21 @@ def test_a_postlink_that_is_cancelled_while_the_shop_has_it_is_not_tried_again(w
     assert (tried["state"], tried["tries"], tried["due_at"]) == ("cancelled", 1, None)
 
 
+def test_a_postlink_that_is_cancelled_in_the_queue_never_goes_out(world: World, link: str) -> None:
+    world.do("POST", "/script", {"decisions": [{"reason_code": 484}]})
+    with slow_shop() as (url, may_answer):
+        first = world.pay(post_link=url)
+        second = world.pay(post_link=url, invoice_id=first["invoice_id"])
+        eventually(lambda: world.get("/clock")["due"] == [])  # both are with the courier
+        waiting = world.get("/postlinks", transaction_id=second["id"])["postlinks"][0]
+        world.do("POST", f"/postlinks/{waiting['id']}/cancel")
+        may_answer.set()
+        world.get("/wait", until="postlink.delivered")
+    later = world.pay(post_link=link)
+    world.get("/wait", until="postlink.delivered", invoice_id=later["invoice_id"])
+    assert [one["tries"] for one in world.get("/postlinks")["postlinks"]] == [1, 0, 1]
+
+
 def test_a_postlink_that_waits_is_released_before_its_time(world: World, link: str) -> None:
     decide(world, "delay(3600)")
     world.pay(post_link=link)

@@ -469,7 +469,7 @@ def test_on_a_frozen_clock_nothing_is_tried_again_before_it_is_put_forward(shop:
         await store.set_clock(client_id, (await store.clock(client_id)).freeze())
 
     shop.sandbox.do(freeze())
-    witness = add(shop.sandbox, f"{client_id} with a running clock")
+    witness = add(shop.sandbox, f"{client_id}-running")
     with raw(says(SORRY)) as receiver:
         queue(shop.sandbox, shop.merchant, receiver.url)
         first = attempts(shop)[0]

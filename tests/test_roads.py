@@ -218,18 +218,21 @@ class Counter(asyncio.Protocol):
         self.got += data
         if not self.got.endswith(b"}") or self.number < self.shops.hanging:
             return
+        if self.served == self.shops.limit:
+            self.transport.close()
+            return
         last = b"connection: close" in self.got.lower()
         self.got = b""
         self.served += 1
         self.shops.heard[self.number] = self.shops.heard.get(self.number, 0) + 1
         self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        if last or self.served == self.shops.limit:
+        if last:
             self.transport.close()
 
 
 @contextmanager
 def shops(count: int, *, hanging: int = 0, limit: int = 10**9) -> Iterator[tuple[Shops, list[str]]]:
-    """Run shops in a loop of their own; each connection serves at most `limit` notices."""
+    """Run shops in a loop of their own; each connection serves at most `limit` notices, and then hangs up."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -442,9 +442,9 @@ def test_events_are_numbered_in_order_from_one(run: Run) -> None:
         ]
         assert [event.at for event in events] == [EPOCH, EPOCH, after(1)]
         assert [event.invoice_id for event in events] == ["000000001", "", "000000001"]
-        assert json.loads(events[0].facts) == {"amount": "1.50", "hints": ["Тест"]}
+        assert json.loads(events[0].facts) == {"amount": 1.5, "hints": ["Тест"]}
         assert json.loads(events[1].facts) == {}
-        assert json.loads(events[2].facts) == {"at": str(EPOCH), "nothing": None}
+        assert json.loads(events[2].facts) == {"at": EPOCH.isoformat(), "nothing": None}
         assert [event.number for event in await store.events("b")] == [1]
 
     run(story)

@@ -35,8 +35,8 @@ def _files() -> Iterator[str]:
     for path in (CHECKOUT / "mock_epay").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(CHECKOUT).as_posix()
-    for path in (CHECKOUT / "schemas").iterdir():
-        yield f"mock_epay/schemas/{path.name}"
+    for path in (CHECKOUT / "schemas").rglob("*.json"):
+        yield f"mock_epay/{path.relative_to(CHECKOUT).as_posix()}"
 
 
 def test_one_can_install_the_wheel_and_pay(wheel: Path) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import difflib
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
@@ -75,10 +74,11 @@ class Changes:
         try:
             told = json.loads(body) | self.fields
         except (ValueError, TypeError):
-            raise BadField("fields", None, "the body is no JSON object; give all of it, as text", SOURCE) from None
-        return json.dumps(
-            {name: value for name, value in told.items() if value is not None}, ensure_ascii=False
-        ).encode()
+            raise BadField(
+                "fields", "(not shown)", "absent where the body is no JSON object; give all of it, as text", SOURCE
+            ) from None
+        kept = {name: value for name, value in told.items() if value is not None}
+        return json.dumps(kept, ensure_ascii=False, default=float).encode("utf-8", "replace")
 
 
 class Desk:
@@ -393,15 +393,23 @@ class Desk:
         self, client_id: str, seconds: float, look: Callable[[], Coroutine[Any, Any, R | None]]
     ) -> R | None:
         """Look again whenever something has happened, until something is found or the time is over."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while True:
-                    seen = (await self._store.events(client_id))[-1:]
-                    found = await look()
-                    if found is not None:
-                        return found
-                    await self._store.news(client_id, after=seen[0].number if seen else 0)
-        return None
+        over = asyncio.create_task(asyncio.sleep(seconds))
+        heard = 0
+        try:
+            while (found := await look()) is None and not over.done():
+                heard = await self._heard(client_id, heard, over)
+        finally:
+            over.cancel()
+        return found
+
+    async def _heard(self, client_id: str, heard: int, over: "asyncio.Task[None]") -> int:
+        """Wait for news, or until it is over; return the number of the latest event that was heard of."""
+        news = asyncio.create_task(self._store.news(client_id, after=heard))
+        await asyncio.wait({news, over}, return_when=asyncio.FIRST_COMPLETED)
+        if news.done():
+            return news.result()[-1].number
+        news.cancel()
+        return heard
 
 
 def _unsent(delivery: Delivery) -> Delivery:

@@ -16,6 +16,7 @@ from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
 from mock_epay.store import Due, E, UnknownMerchantError
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 
+_ROUNDED_S: Final = 1e-5  # more than a float of this century's seconds is off by
 _UNTIDY: Final = 64  # outdated entries that are not worth looking for
 _NAMES: Final = {kind: attrgetter(shape.key) for kind, shape in SHAPES.items()}
 
@@ -165,13 +166,9 @@ class MemoryStore:
         self._agenda[kind].enter(world.clock, moment, world.merchant.client_id, key)
 
     def _due(self, kind: type[Due], client_id: str, key: str) -> Iterator[tuple[str, Due]]:
-        """Claim an entry of the agenda, unless its world's time is in other hands or has moved on meanwhile."""
+        """Claim what an entry of the agenda is about, unless its world's time is in other hands."""
         world = self._worlds[client_id]
         if world.held:
-            return
-        moment = world.due[kind, key]
-        if world.clock.seconds_until(moment) > 0:
-            self._agenda[kind].enter(world.clock, moment, client_id, key)
             return
         yield client_id, cast("Due", self.claim_one(world, kind, key))
 
@@ -361,7 +358,8 @@ class _Agenda:
         if seconds < inf:
             serial = next(self._serial)
             self._latest[client_id, key] = serial
-            heapq.heappush(self._entries, (_real_now() + seconds, serial, client_id, key))
+            at = _real_now() + seconds + (_ROUNDED_S if seconds else 0)  # or it might come up too early
+            heapq.heappush(self._entries, (at, serial, client_id, key))
             self._news.set()
 
     def leave(self, client_id: str, key: str) -> None:

@@ -54,6 +54,5 @@ def facts_text(facts: Mapping[str, object]) -> str:
 def _plain(fact: object) -> object:
     if isinstance(fact, datetime):
         return fact.isoformat()
-    if isinstance(fact, Decimal):
-        return int(fact) if fact == fact.to_integral_value() else float(fact)
-    return str(fact)
+    assert isinstance(fact, Decimal)
+    return int(fact) if fact == fact.to_integral_value() else float(fact)

@@ -296,19 +296,23 @@ class Control:
     async def _stream(self, client_id: str, after: int, kind: str, invoice_id: str) -> AsyncIterator[str]:
         """Tell events as they happen, with a word now and then that the line is open; it ends with the merchant."""
         yield ": here are the events\n\n"
-        with suppress(UnknownMerchantError):
+        news = asyncio.create_task(self._desk.news(client_id, after=after))
+        try:
             while True:
-                try:
-                    async with asyncio.timeout(_PING_S):
-                        happened = await self._desk.news(client_id, after=after)
-                except TimeoutError:
+                await asyncio.wait({news}, timeout=_PING_S)
+                if not news.done():
                     yield ": still here\n\n"
                     continue
-                after = happened[-1].number
+                happened = news.result()
+                news = asyncio.create_task(self._desk.news(client_id, after=happened[-1].number))
                 for event in happened:
                     if kind in {"", event.kind} and invoice_id in {"", event.invoice_id}:
                         text = json.dumps(views.event(event), ensure_ascii=False)
                         yield f"id: {event.number}\nevent: {event.kind}\ndata: {text}\n\n"
+        except UnknownMerchantError:
+            return
+        finally:
+            news.cancel()
 
     async def _transaction(self, request: Request, shown: Transaction) -> dict[str, Any]:
         challenge = await self._desk.challenge(_client_id(request), shown)
