@@ -29,8 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def banner(url: str) -> str:
-    """Return what a newcomer needs to know, once the sandbox listens at `url`."""
+def banner(url: str, roads: Sequence[str] = ()) -> str:
+    """Return what a newcomer needs to know, once the sandbox listens at `url`.
+
+    `roads` are where postlinks to localhost go that nobody takes there.
+    """
     merchant = resources.table("merchants")["merchant"][0]
     cards = [
         f"    {card.pan:<16}  {pair.expiry}  {pair.cvc:<4}  {'approves' if card.status == 'unlock' else 'declines'}"
@@ -46,6 +49,7 @@ def banner(url: str) -> str:
             f"  Script          {url}/payform/payment-api.js",
             f"  Status          {url}/check-status/payment/transaction/{{invoiceId}}",
             f"  Control         {url}/_control/health",
+            *[f"  Postlinks       to localhost, or if nobody is there to {', '.join(roads)}"] * bool(roads),
             "",
             f"  ClientID        {merchant['client_id']}",
             f"  ClientSecret    {merchant['client_secret']}",
@@ -61,13 +65,14 @@ def banner(url: str) -> str:
 
 def _serve(flags: Mapping[str, Any]) -> int:
     from mock_epay import server  # noqa: PLC0415  (--help and --version need no server)
+    from mock_epay.postlinks.roads import Roads  # noqa: PLC0415
 
     for name, nearest in settings.unknown_variables(os.environ):
         _say(f"there is no setting {name}" + (f"; did you mean {nearest}?" if nearest else ""))
     try:
         chosen = Settings.from_environment(os.environ, **flags)
-        _check_card(chosen.foreign_key_card)
-        server.serve(chosen, lambda url: print(banner(url), flush=True))  # noqa: T201
+        roads = Roads(localhost=chosen.postlink_localhost).localhost
+        server.serve(chosen, lambda url: print(banner(url, roads), flush=True))  # noqa: T201
     except (SettingError, server.ServerError) as wrong:
         _say(str(wrong))
         return 2 if isinstance(wrong, SettingError) else 1
@@ -86,11 +91,6 @@ def _ask(chosen: Mapping[str, Any]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
         return 1
     return 0
-
-
-def _check_card(pan: str) -> None:
-    if pan and issuer.card_of(pan) is None:
-        raise SettingError("MOCK_EPAY_FOREIGN_KEY_CARD (--foreign-key-card) is no test card; the README lists those")
 
 
 def _address(chosen: Mapping[str, Any]) -> int:

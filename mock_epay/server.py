@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from mock_epay import issuer, script
 from mock_epay.bank import Bank
 from mock_epay.errors import Refusal
-from mock_epay.postlinks import Roads
+from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
 from mock_epay.settings import SettingError, Settings, rows
 from mock_epay.store.memory import MemoryStore

@@ -86,6 +86,12 @@ def exit_code(*arguments: str) -> int:
     return ended.value.code
 
 
+def test_the_banner_says_where_postlinks_to_localhost_go_besides() -> None:
+    line = "  Postlinks       to localhost, or if nobody is there to host.docker.internal, 172.17.0.1"
+    assert line in banner("http://127.0.0.1:8080", ["host.docker.internal", "172.17.0.1"]).splitlines()
+    assert "Postlinks" not in banner("http://127.0.0.1:8080")
+
+
 def test_the_banner_has_all_that_a_newcomer_needs() -> None:
     text = banner("http://127.0.0.1:8080")
     merchant = table("merchants")["merchant"][0]

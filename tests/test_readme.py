@@ -1,5 +1,6 @@
 """The README is true: its code runs, its tables are the program's own."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,8 +13,10 @@ from support import eventually
 from mock_epay import cryptogram, issuer, settings
 from mock_epay.cli import main
 from mock_epay.commands import COMMANDS
+from mock_epay.resources import OPENAPI
 from mock_epay.script import PLANS
 from mock_epay.server import Sandbox
+from mock_epay.wire import control
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -93,6 +96,18 @@ def test_the_card_table_is_the_programs_own() -> None:
 def test_the_table_of_own_cards_is_the_programs_own() -> None:
     for card in issuer.own_cards().values():
         assert f"| {card.pan} | {card.reason_code} |" in README
+
+
+def test_the_rules_of_the_example_can_be_used() -> None:
+    (rule,) = control.rules_of_file(_block("toml"))
+    assert (rule.name, rule.then.reason_code) == ("dear orders", 488)
+
+
+def test_the_table_of_the_control_api_leaves_nothing_out() -> None:
+    table = README.partition("## The control API")[2].partition("What means nothing")[0]
+    for path in (path for path in json.loads(OPENAPI.read_text("utf-8"))["paths"] if path.startswith("/_control/")):
+        last = next(part for part in reversed(path.split("/")) if "{" not in part)
+        assert last in table, path
 
 
 def test_the_table_of_plans_is_the_programs_own() -> None:

@@ -17,7 +17,7 @@ from worlds import World, new_world
 
 from mock_epay import addresses
 from mock_epay.model import Delivery, DeliveryState
-from mock_epay.postlinks import Roads
+from mock_epay.postlinks.roads import Roads
 from mock_epay.server import Sandbox, running
 from mock_epay.settings import SettingError, Settings
 
@@ -158,9 +158,9 @@ def test_the_default_gateway_is_in_the_table_of_routes() -> None:
 def test_the_gateway_may_be_meant_by_localhost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = tmp_path / "route"
     table.write_text(ROUTES, "ascii")
-    monkeypatch.setattr("mock_epay.postlinks._ROUTES", table)
+    monkeypatch.setattr("mock_epay.postlinks.roads._ROUTES", table)
     assert Roads(localhost="host.docker.internal, gateway").localhost == ["host.docker.internal", "172.17.0.1"]
-    monkeypatch.setattr("mock_epay.postlinks._ROUTES", tmp_path / "none")
+    monkeypatch.setattr("mock_epay.postlinks.roads._ROUTES", tmp_path / "none")
     assert Roads(localhost="gateway").localhost == []
 
 

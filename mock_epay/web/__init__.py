@@ -17,7 +17,8 @@ from mock_epay.bank import Bank
 from mock_epay.desk import Desk
 from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
 from mock_epay.notes import Notes
-from mock_epay.postlinks import Courier, Roads
+from mock_epay.postlinks import Courier
+from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
 from mock_epay.web import acs, api, control, demo, guard, oauth, payform, reference
 

@@ -1,0 +1,184 @@
+"""One notice on its way: posted, by whichever road takes it, and what came of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from mock_epay import __version__
+from mock_epay.postlinks.roads import BlockedAddressError, GuardedResolver, Roads
+
+DELIVERED: Final = "delivered"
+REFUSED: Final = "refused"
+DISCONNECTED: Final = "disconnected"
+
+_NOBODY_THERE: Final = {REFUSED, "dns"}
+_ANSWER_KEPT: Final = 4096  # bytes
+_ANSWER_READ: Final = 65_536  # bytes
+_KEPT_S: Final = 0.5  # how long a connection is kept that may serve another notice
+_DROPS: Final = 20  # of a slow body
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    "Accept": "*/*",
+    "User-Agent": f"mock-epay/{__version__}",
+}
+
+# What can go wrong, the first match names it.
+_RESULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (BlockedAddressError, "blocked"),
+    (TimeoutError, "timeout"),
+    (aiohttp.ClientConnectorDNSError, "dns"),
+    (aiohttp.ClientSSLError, "tls"),
+    (aiohttp.ClientConnectorError, REFUSED),
+    (aiohttp.ServerDisconnectedError, DISCONNECTED),
+    (aiohttp.ClientOSError, DISCONNECTED),
+    (aiohttp.InvalidURL, "bad address"),
+    (aiohttp.ClientError, "garbled"),
+    (ValueError, "bad address"),
+    (Exception, "failed"),  # a fault of ours or the client's: it costs one attempt, never the courier
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one attempt at an address. Without an answer `status` is None, and `headers` are not known.
+
+    It is `stale` if a connection that was kept turned out to be closed.
+    """
+
+    result: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    status: int | None = None
+    answer: str = ""
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One notice as it goes out: where to, how many real seconds the shop has, and how many the body takes.
+
+    With `keep` the connection may serve another one.
+    """
+
+    url: str
+    body: bytes
+    patience_s: float
+    connect_s: float = 5
+    slow_s: float = 0
+    keep: bool = False
+
+
+def new_session(roads: Roads) -> aiohttp.ClientSession:
+    """Return a client for postlinks."""
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_note_reuse)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S, resolver=GuardedResolver(roads)),
+        headers=_HEADERS,
+        cookie_jar=aiohttp.DummyCookieJar(),  # what one shop sets is no other's business
+        trace_configs=[tracing],
+    )
+
+
+async def _note_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.append("reused")
+
+
+async def carry(session: aiohttp.ClientSession, letter: Letter, roads: Roads) -> Outcome:
+    """Post a notice once, by the first of its roads on which somebody takes it; say what came of it."""
+    outcome = None
+    left = roads.of(letter.url)
+    while left:
+        outcome, left = _after(outcome, await post(session, letter, left[0], roads), left)
+    assert outcome is not None
+    return outcome
+
+
+def _after(before: Outcome | None, tried: Outcome, roads: list[str]) -> tuple[Outcome | None, list[str]]:
+    """Return what is known after the first of these roads was tried, and the roads that are left to try.
+
+    A connection that was kept and turned out to be closed has brought nothing to the shop: the same road again. If
+    nobody is there on any road, that is told of the first.
+    """
+    if tried.stale:
+        return before, roads
+    if tried.result not in _NOBODY_THERE:
+        return tried, []
+    return before or tried, roads[1:]
+
+
+async def post(session: aiohttp.ClientSession, letter: Letter, host: str, roads: Roads) -> Outcome:
+    """Post a notice once to this host and say what came of it, when its patience is over at the latest.
+
+    Redirects are not followed; any 2xx accepts.
+    """
+    sent: list[tuple[str, str]] = []
+    how: list[str] = []
+    reached = letter.url
+    timeout = aiohttp.ClientTimeout(total=letter.patience_s + letter.slow_s, sock_connect=letter.connect_s)
+    try:
+        named = URL(letter.url)
+        address = named.with_host(host) if host else named
+        reached = str(address)
+        roads.check_literal(address.host or "")
+        headers = {} if letter.keep else {"Connection": "close"}
+        if address != named:
+            headers["Host"] = _host_header(named)
+        if letter.slow_s:
+            headers["Content-Length"] = str(len(letter.body))
+        async with session.post(
+            address,
+            data=_dripping(letter.body, letter.slow_s) if letter.slow_s else letter.body,
+            headers=headers,
+            allow_redirects=False,
+            timeout=timeout,
+            server_hostname=named.host if address != named and named.scheme == "https" else None,
+            trace_request_ctx=how,
+        ) as response:
+            sent += response.request_info.headers.items()
+            answer, whole = await _read_some(response)
+            if not letter.keep:
+                response.close()
+            result = _judge(response.status) if whole else "too large"
+            return Outcome(result=result, url=reached, headers=tuple(sent), status=response.status, answer=answer)
+    except Exception as wrong:  # noqa: BLE001
+        result = next(name for kind, name in _RESULTS if isinstance(wrong, kind))
+        stale = result == DISCONNECTED and bool(how) and not sent
+        return Outcome(result=result, url=reached, headers=tuple(sent), stale=stale)
+
+
+def _host_header(named: URL) -> str:
+    host = named.host_subcomponent or ""
+    return host if named.is_default_port() else f"{host}:{named.port}"
+
+
+async def _dripping(body: bytes, seconds: float) -> AsyncIterator[bytes]:
+    """Give a body piece by piece, so that all of it takes so many seconds."""
+    size = max(1, len(body) // _DROPS)
+    drops = [body[start : start + size] for start in range(0, len(body), size)]
+    for drop in drops:
+        await asyncio.sleep(seconds / len(drops))
+        yield drop
+
+
+def _judge(status: int) -> str:
+    if status // 100 == 2:  # noqa: PLR2004
+        return DELIVERED
+    return "redirected" if status // 100 == 3 else f"status {status}"  # noqa: PLR2004
+
+
+async def _read_some(response: aiohttp.ClientResponse) -> tuple[str, bool]:
+    """Read an answer, which may never end; return its first kilobytes, and whether it ended in time."""
+    kept = bytearray()
+    read = 0
+    async for chunk in response.content.iter_any():
+        read += len(chunk)
+        kept += chunk[: _ANSWER_KEPT - len(kept)]
+        if read > _ANSWER_READ:
+            break
+    return kept.decode("utf-8", "replace"), read <= _ANSWER_READ

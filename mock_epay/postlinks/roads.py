@@ -1,0 +1,113 @@
+"""Where postlinks really go, and where they never may."""
+
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from mock_epay import addresses
+
+_GATEWAY: Final = "gateway"
+_ROUTES: Final = Path("/proc/net/route")
+
+
+class BlockedAddressError(Exception):
+    """A postlink address that leads where none may go."""
+
+
+class Roads:
+    """Where postlinks really go: other hosts than they name, other places that may be meant by localhost, or nowhere.
+
+    The texts are those of the settings `postlink_hosts`, `postlink_localhost` and `postlink_allow`.
+
+    Raises:
+        ValueError: a text cannot be read.
+
+    """
+
+    def __init__(self, hosts: str = "", localhost: str = "", allow: str = "") -> None:
+        pairs = [pair.split("=") for pair in _listed(hosts)]
+        self._hosts = {name.strip().lower(): other.strip() for name, other in pairs}
+        self._localhost = [one for one in map(_meant, _listed(localhost)) if one]
+        self._allowed = addresses.Allowed(allow)
+
+    @property
+    def localhost(self) -> list[str]:
+        """Where else a postlink to localhost may be taken."""
+        return self._localhost
+
+    def of(self, url: str) -> list[str]:
+        """Return the hosts to try for an address, in turn; an empty one is its own."""
+        try:
+            host = URL(url).host or ""
+        except ValueError:
+            return [""]
+        if host.lower() in self._hosts:
+            return [self._hosts[host.lower()]]
+        return ["", *self._localhost] if addresses.is_loopback(host) else [""]
+
+    def check_literal(self, host: str) -> None:
+        """Refuse an address written out; the client does not look those up, so the resolver never sees them.
+
+        Raises:
+            BlockedAddressError: it may not be gone to.
+
+        """
+        with suppress(ValueError):
+            self._check(host, allowed=self._allowed.address(host) or self._allowed.name(host))
+
+    def check_found(self, host: str, found: Sequence[str]) -> None:
+        """Refuse a name that leads to an address that may not be gone to.
+
+        Raises:
+            BlockedAddressError: it does.
+
+        """
+        for one in found:
+            self._check(one, allowed=self._allowed.name(host) or self._allowed.address(one))
+
+    def _check(self, address: str, *, allowed: bool) -> None:
+        if addresses.forbidden(address) or (self._allowed and not allowed):
+            raise BlockedAddressError(address)
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _meant(host: str) -> str | None:
+    """Return a host, or the default gateway where that is meant, if there is one."""
+    if host != _GATEWAY:
+        return host
+    with suppress(OSError):
+        return addresses.default_gateway(_ROUTES.read_text("ascii"))
+    return None
+
+
+class GuardedResolver(AbstractResolver):
+    """Looks names up and refuses those that lead to a forbidden address. What it returns is what is connected to."""
+
+    def __init__(self, roads: Roads) -> None:
+        self._inner = aiohttp.ThreadedResolver()
+        self._roads = roads
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Look a name up.
+
+        Raises:
+            BlockedAddressError: it leads where none may go.
+
+        """
+        found = await self._inner.resolve(host, port, family)
+        self._roads.check_found(host, [one["host"] for one in found])
+        return found
+
+    async def close(self) -> None:
+        """Do nothing: the resolver that this one asks holds nothing open."""
