@@ -42,6 +42,14 @@ def test_several_run_at_once_each_with_worlds_of_its_own() -> None:
             assert httpx.get(f"{sandbox.url}/schemas/error.json").status_code == 200
 
 
+def test_settings_that_make_sense_are_taken() -> None:
+    settings = Settings(port=0, foreign_key_card="4405639704015096", plan="never", postlink_hosts="shop=127.0.0.1")
+    with running(settings) as sandbox:
+        test = sandbox.do(sandbox.bank.store.merchant("test"))
+        assert test is not None
+        assert (test.foreign_key_card, test.plan) == ("4405639704015096", "never")
+
+
 def test_by_default_only_this_machine_can_reach_it() -> None:
     with running() as sandbox:
         assert sandbox.url.startswith("http://127.0.0.1:")
