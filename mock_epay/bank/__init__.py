@@ -391,10 +391,10 @@ class Bank:
 
     async def strike(self, at: Place, client_id: str | None) -> PlannedFault | None:
         """Return the fault that is to strike a service of a merchant's now."""
-        if client_id is None or await self.store.merchant(client_id) is None:
-            return None
-        async with self.store.work(client_id) as work:
-            return await scripts.strike(work, at)
+        with suppress(UnknownMerchantError):
+            async with self.store.work(client_id or "") as work:
+                return await scripts.strike(work, at)
+        return None
 
     async def _shop_has_answered(self, client_id: str, transaction: Transaction) -> None:
         heard = 0
