@@ -120,6 +120,7 @@ class Merchant:
     page_ttl_s: int = _USUAL.page_ttl_s
     page_attempts: int = _USUAL.page_attempts
     countdown_s: int = _USUAL.countdown_s
+    auto_pay: bool = _USUAL.auto_pay
     notify_each_failure: bool = _USUAL.notify_each_failure
     notify_operations: bool = _USUAL.notify_operations
     plan: str = _USUAL.plan

@@ -11,6 +11,9 @@ _MOST: Final = 20  # hints of one request; more would not be read
 
 # Each rule that is about what the bank takes, and may not like: why, and where we know it from.
 RULES: Final[dict[str, tuple[str, Tag]]] = {
+    "auto-pay": ("the merchant's setting auto_pay is off, so nothing is paid without a click", "documented"),
+    "auto-word": ("auto takes approve or decline, so nothing is paid without a click", "documented"),
+    "autofill-card": ("autofill takes a test card's number, so the form stays empty", "documented"),
     "cryptogram-key": ("made with another key than this sandbox's, so the setting says which card it holds", "assumed"),
     "cryptogram-latin": ("the bank's documents spell this field with a Cyrillic с in front", "documented"),
     "data-not-json": ("data is meant to be a JSON text", "documented"),

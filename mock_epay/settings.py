@@ -65,6 +65,9 @@ class Settings:
     countdown_s: int = setting(
         5, "seconds the result page waits before it returns to the shop (assumed)", per_merchant=True
     )
+    auto_pay: bool = setting(
+        False, "let a pay page's address pay without a click, by auto=approve or auto=decline", per_merchant=True
+    )
     notify_each_failure: bool = setting(
         True,
         "send a failure postlink for each declined attempt (assumed), not only for the page's last",

@@ -699,7 +699,7 @@ def test_waiting_in_vain_says_how_near_it_came(world: World, link: str, shop_ser
     world.get("/wait", until="postlink.failed")
     assert misses(world, invoice_id="000000001") == (
         "no postlink.delivered for 000000001 within 0.02 s: the payment was declined with 465 (The card is blocked); "
-        f"failurePostLink is empty, so that postLink counts; {link} answered 404 to try 1: given up"
+        f"failurePostLink is empty, so postLink counts; {link} answered 404 to try 1: given up"
     )
 
     world.pay(invoice_id="000000002", card=LOCKED)

@@ -24,7 +24,8 @@ ISSUER_STYLE = (STATIC / "issuer" / "issuer.css").read_text("utf-8")
 KINDS = ("object", "token", "address", "too_large", "finished", "missing", "internal", "not_simulated", "link")
 HOSTILE = """</script></title><b id=x>'"&{{ t }}"""
 
-PLACE = {"static": "/payform/static", "short": False, "shop": "Дүкен «Алма»"}
+LINKS = {name: f"?lang={name}" for name in LANGUAGES}
+PLACE = {"static": "/payform/static", "short": False, "shop": "Дүкен «Алма»", "languages": LINKS}
 CARDS = {
     "plans": [{"name": "never", "incident": "The notice is lost."}],
     "cards": [
@@ -86,6 +87,7 @@ FORM = PLACE | {
         "card_id": "",
     },
     "problems": {},
+    "card": None,
     "saved_cards": [],
     "can_save_card": True,
     "verification": False,
@@ -133,7 +135,7 @@ OUTCOME = PLACE | {
     "reason": "Оплата прошла",
     "reason_code": 0,
 }
-AT_ISSUER = {"static": "/acs/static", "short": False}
+AT_ISSUER = {"static": "/acs/static", "short": False, "languages": LINKS}
 ISSUER = AT_ISSUER | {
     "shop": "Дүкен «Алма»",
     "amount": "100 ₸",
@@ -628,7 +630,7 @@ def test_an_outcome_says_how_it_ended_and_why() -> None:
     assert '<p class="lead" data-testid="reason">No</p>' in html
     assert '<dd data-testid="reason-code">462</dd>' in html
     assert elements.by_id("page")["data-reason-code"] == "462"
-    assert not [tag for tag, _ in elements.found if tag in {"a", "form"}]
+    assert [attrs["href"] for tag, attrs in elements.found if tag in {"a", "form"}] == list(LINKS.values())
 
 
 # The issuer.

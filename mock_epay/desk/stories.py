@@ -184,9 +184,7 @@ async def _about_postlinks(work: Work, transaction: Transaction) -> list[str]:
     order = transaction.order
     told = []
     if transaction.reason_code and not order.failure_post_link:
-        told.append(
-            "failurePostLink is empty, so that postLink counts" if order.post_link else "failurePostLink is empty"
-        )
+        told.append("failurePostLink is empty, so postLink counts" if order.post_link else "failurePostLink is empty")
     if not order.post_link:
         told.append("postLink is empty")
     notices = list(await work.find(Delivery, "invoice_id", order.invoice_id))

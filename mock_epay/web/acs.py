@@ -12,6 +12,7 @@ from mock_epay.bank import Bank, challenges
 from mock_epay.bank.challenges import ChallengeView
 from mock_epay.errors import BadField
 from mock_epay.web import forms, guard, payform, render
+from mock_epay.web.looks import Looks
 from mock_epay.wire import incoming
 
 _STATIC: Final = "/acs/static"
@@ -56,7 +57,7 @@ class IssuerPages:
         code = None if fields.get("answer") == _CANCEL else fields.get("code", "").strip()
         seen = await self._bank.answer_challenge(challenge_id, code)
         if seen.open:
-            return RedirectResponse(_address(request, challenge_id), 303, headers=guard.NO_STORE)
+            return RedirectResponse(Looks.of(request).address(_path(challenge_id)), 303, headers=guard.NO_STORE)
         if seen.challenge.checkout_id:  # that of a shop's own form goes on when the shop wants it
             await self._bank.payer_waits(seen.transaction.id)
         return self._page(request, seen)
@@ -64,46 +65,50 @@ class IssuerPages:
     def _page(self, request: Request, seen: ChallengeView) -> Response:
         challenge, transaction = seen.challenge, seen.transaction
         order = transaction.order
-        short = payform.is_short(request)
+        looks = Looks.of(request)
+        language = looks.language(order.reads)
         if not seen.open and challenge.checkout_id:
-            return RedirectResponse(payform.address(challenge.checkout_id, short=short), 303, headers=guard.NO_STORE)
+            page = looks.address(payform.path(challenge.checkout_id))
+            return RedirectResponse(page, 303, headers=guard.NO_STORE)
         if not seen.open:
             html = render.page(
                 "issuer_return.html",
-                language=order.reads,
+                language=language,
                 static=_STATIC,
-                short=short,
+                short=looks.short,
+                languages={},
                 term_url=challenge.term_url,
                 md=challenge.id,
                 pa_res=challenge.pa_res,
             )
-            return HTMLResponse(html, headers=guard.page_headers(framed=short, sends_away=True))
+            return HTMLResponse(html, headers=guard.page_headers(framed=looks.short, sends_away=True))
         assert transaction.card is not None
         html = render.page(
             "issuer.html",
-            language=order.reads,
+            language=language,
             static=_STATIC,
-            short=short,
+            short=looks.short,
+            languages=looks.languages(_path(challenge.id)),
             shop=seen.shop,
-            amount=render.money(order.amount, order.currency, order.reads),
+            amount=render.money(order.amount, order.currency, language),
             card_mask=transaction.card.short(),
             issuer=transaction.card.issuer,
-            code=challenge.code if self._settings.panel else None,
+            code=challenge.code if self._settings.panel and looks.panel is not False else None,
             tries_left=challenge.tries_left,
             wrong=challenge.tries_left < challenges.TRIES,
-            action=_address(request, challenge.id),
+            action=looks.address(_path(challenge.id)),
             leave_url=order.leave_link or None,
             seconds_left=seen.seconds_left,
         )
-        return HTMLResponse(html, headers=guard.page_headers(framed=short))
+        return HTMLResponse(html, headers=guard.page_headers(framed=looks.short))
 
     async def _fields(self, request: Request) -> dict[str, str]:
         body = await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)
         return forms.read_fields(request.headers.get("content-type", ""), body)
 
 
-def _address(request: Request, challenge_id: str) -> str:
-    return f"/acs/{challenge_id}" + ("?isShortForm=true" if payform.is_short(request) else "")
+def _path(challenge_id: str) -> str:
+    return f"/acs/{challenge_id}"
 
 
 def _source(field: str) -> str:

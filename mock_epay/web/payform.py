@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, partial, wraps
 from typing import Any, Final
 
@@ -24,14 +25,17 @@ from mock_epay.errors import (
     SpentToken,
     TooLarge,
 )
-from mock_epay.model import Checkout, CheckoutState, Language, Status
+from mock_epay.model import Card, Checkout, CheckoutState, Language, Payer, Status
 from mock_epay.notes import Notes
 from mock_epay.web import cardform, faults, forms, guard, render
+from mock_epay.web.looks import Looks
 from mock_epay.wire import incoming, outgoing
 
+_AUTO: Final = "auto"
+_AUTOFILL: Final = "autofill"
+_DECLINED_BY_ISSUER: Final = 462
 _STATIC: Final = "/payform/static"
 _SCRIPTS: Final = ("/payform/payment-api.js", "/redesign-payform/payment-api.js")
-_SHORT: Final = "isShortForm"
 _DECLINED: Final = {Status.REJECT, Status.FAILED}
 
 # Which of its texts the page of a refusal shows; the first that fits.
@@ -46,6 +50,7 @@ _KINDS: Final[tuple[tuple[type[Refusal], str], ...]] = (
 )
 
 Page = Callable[[Request], Awaitable[Response]]
+Step = Callable[[Request, str], Awaitable[Response]]
 
 
 def routes(bank: Bank) -> list[BaseRoute]:
@@ -88,7 +93,9 @@ class PayForm:
 
         A POST to that address opens it and pays, for shops' tests that have no browser.
         """
-        return await self._answer(request, await self._open(request))
+        checkout_id = await self._open(request)
+        at_once = request.method == "GET" and _AUTO in request.query_params
+        return await self._answer(request, checkout_id, self._pay_at_once if at_once else None)
 
     async def show(self, request: Request) -> Response:
         """Show a checkout as it stands, or try to pay on it."""
@@ -98,33 +105,37 @@ class PayForm:
         """Lead the customer back to the shop, where a postlink waits for that."""
         checkout_id = str(request.path_params["checkout_id"])
         link = await self._bank.leave_page(checkout_id)
-        return RedirectResponse(link or address(checkout_id, short=False), 303, headers=guard.NO_STORE)
+        return RedirectResponse(link or path(checkout_id), 303, headers=guard.NO_STORE)
 
     async def open_link(self, request: Request) -> Response:
         """Lead from an invoice link to its pay page."""
         checkout_id = await self._bank.open_link(request.path_params["link_id"])
-        return RedirectResponse(address(checkout_id, short=False), 303, headers=guard.NO_STORE)
+        return RedirectResponse(Looks.of(request).address(path(checkout_id)), 303, headers=guard.NO_STORE)
 
     async def outcome(self, request: Request) -> Response:
         """Show how a payment by the shop's own card form has ended, where the shop gave no address to return to."""
         transaction, merchant = await self._bank.transaction(request.path_params["transaction_id"])
         order = transaction.order
+        looks = replace(Looks.of(request), short=False)
+        language = looks.language(order.reads)
         html = render.page(
             "outcome.html",
-            language=order.reads,
+            language=language,
             static=_STATIC,
             short=False,
+            languages=looks.same_address(request),
             shop=merchant.name,
             invoice=order.invoice_id,
-            amount=render.money(order.amount, order.currency, order.reads),
+            amount=render.money(order.amount, order.currency, language),
             approved=transaction.approved,
             reference=transaction.reference,
-            **_why(transaction.reason_code, order.reads),
+            **_why(transaction.reason_code, language),
         )
         return HTMLResponse(html, headers=guard.page_headers(framed=False))
 
-    async def _answer(self, request: Request, checkout_id: str) -> Response:
-        answer = partial(self._pay if request.method == "POST" else self._page, request, checkout_id)
+    async def _answer(self, request: Request, checkout_id: str, way: Step | None = None) -> Response:
+        way = way or (self._pay if request.method == "POST" else self._page)
+        answer = partial(way, request, checkout_id)
         client_id = await self._bank.store.owner(Checkout, checkout_id)
         return await faults.spoilt(self._bank, "page", client_id, answer)
 
@@ -155,38 +166,60 @@ class PayForm:
         # A form that says nothing of saving the card, as a test's may, leaves that to the shop.
         save = checkout.order.card_save if form.save_card is None else form.save_card
         choice = Choice(saved_card=form.saved_card, save_card=save, plan=fields.get("plan", "").strip())
-        paid = await self._bank.pay(checkout_id, form.card, form.payer, choice)
+        return await self._try(request, checkout_id, form.card, form.payer, choice)
+
+    async def _pay_at_once(self, request: Request, checkout_id: str) -> Response:
+        """Pay without a click if the merchant allows it and nothing was tried before; else show the page, and why."""
+        view = await self._bank.checkout(checkout_id)
+        word = request.query_params[_AUTO]
+        card = _cards_at_once().get(word)
+        if card is None:
+            _notes(request).remark("auto-word", _AUTO, word)
+        elif not view.merchant.auto_pay:
+            _notes(request).remark("auto-pay", _AUTO, word)
+        elif view.transaction.status is Status.NEW:
+            choice = Choice(save_card=view.checkout.order.card_save)
+            return await self._try(request, checkout_id, card, view.checkout.payer, choice)
+        return await self._page(request, checkout_id)
+
+    async def _try(self, request: Request, checkout_id: str, card: Card, payer: Payer, choice: Choice) -> Response:
+        paid = await self._bank.pay(checkout_id, card, payer, choice)
         await self._bank.payer_waits(paid.id)
-        return RedirectResponse(address(checkout_id, short=is_short(request)), 303, headers=guard.NO_STORE)
+        return RedirectResponse(Looks.of(request).address(path(checkout_id)), 303, headers=guard.NO_STORE)
 
     async def _page(self, request: Request, checkout_id: str, form: cardform.CardForm | None = None) -> Response:
         view = await self._bank.checkout(checkout_id)
-        short = is_short(request)
+        looks = Looks.of(request)
         if view.challenge_id:
-            widget = f"?{_SHORT}=true" if short else ""
-            return RedirectResponse(f"/acs/{view.challenge_id}{widget}", 303, headers=guard.NO_STORE)
-        if view.awaits_leaving and short:  # the widget's page stays the shop's, and the shop has been told
+            return RedirectResponse(looks.address(f"/acs/{view.challenge_id}"), 303, headers=guard.NO_STORE)
+        if view.awaits_leaving and looks.short:  # the widget's page stays the shop's, and the shop has been told
             await self._bank.leave_page(checkout_id)
-        template, context = self._content(view, form, short=short, again="again" in request.query_params)
         order = view.checkout.order
+        language = looks.language(order.reads)
+        notes, card = _notes(request), _autofill(request)
+        template, context = self._content(view, form, looks, language, again="again" in request.query_params)
+        again = {"again": "1", _AUTOFILL: card.pan if card else ""} if template == "form.html" else {}
+        if template == "form.html":
+            hints = dict.fromkeys((*order.hints, *notes.hints))
+            context |= {"hints": [outgoing.hint(hint) for hint in hints], "card": None if form else card}
         html = render.page(
             template,
-            language=order.reads,
+            language=language,
             static=_STATIC,
-            short=short,
+            short=looks.short,
+            languages=looks.languages(path(checkout_id), **again),
             shop=view.merchant.name,
             invoice=order.invoice_id,
-            amount=render.money(order.amount, order.currency, order.reads),
+            amount=render.money(order.amount, order.currency, language),
             leave_url=_way_out(view, order.leave_link),
             **context,
         )
         wrong = form is not None and template == "form.html"
-        notes: Notes = getattr(request.state, "notes", Notes())
-        headers = guard.page_headers(framed=short) | guard.hint_headers(notes)
+        headers = guard.page_headers(framed=looks.short) | guard.hint_headers(notes)
         return HTMLResponse(html, 422 if wrong else 200, headers=headers)
 
     def _content(
-        self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool, again: bool
+        self, view: CheckoutView, form: cardform.CardForm | None, looks: Looks, language: Language, *, again: bool
     ) -> tuple[str, dict[str, Any]]:
         """Choose the page for where the checkout stands, and what it shows beside what all pages do."""
         checkout, transaction = view.checkout, view.transaction
@@ -195,14 +228,14 @@ class PayForm:
             return "approved.html", self._approved(view)
         if checkout.state is CheckoutState.CLOSED:
             declined = transaction.status in _DECLINED and transaction.reason_code != checkout.reason_code
-            last = outgoing.reason(transaction.reason_code, checkout.order.reads) if declined else None
-            return "closed.html", _why(checkout.reason_code, checkout.order.reads) | {"last_reason": last}
+            last = outgoing.reason(transaction.reason_code, language) if declined else None
+            return "closed.html", _why(checkout.reason_code, language) | {"last_reason": last}
         if transaction.status in _DECLINED and not again and form is None:
-            return "declined.html", limits | _why(transaction.reason_code, checkout.order.reads) | {
+            return "declined.html", limits | _why(transaction.reason_code, language) | {
                 "not_a_test_card": transaction.decided_by == issuer.NOT_A_TEST_CARD,
-                "try_again_url": address(checkout.id, short=short, again=True),
+                "try_again_url": looks.address(path(checkout.id), again="1"),
             }
-        return "form.html", limits | self._form(view, form, short=short)
+        return "form.html", limits | self._form(view, form, looks, language)
 
     def _approved(self, view: CheckoutView) -> dict[str, Any]:
         order, transaction = view.checkout.order, view.transaction
@@ -217,16 +250,19 @@ class PayForm:
             "countdown_s": 0 if order.auto_back_link else view.merchant.countdown_s,
         }
 
-    def _form(self, view: CheckoutView, form: cardform.CardForm | None, *, short: bool) -> dict[str, Any]:
+    def _form(
+        self, view: CheckoutView, form: cardform.CardForm | None, looks: Looks, language: Language
+    ) -> dict[str, Any]:
         order = view.checkout.order
         payer = form.payer if form else view.checkout.payer
-        panel = {"cards": _cards(order.reads), "object": incoming.object_pairs(order)}
+        panel = {"cards": _cards(language), "object": incoming.object_pairs(order)}
+        shows_panel = not looks.short if looks.panel is None else looks.panel
         saved = [{"id": card.id, "mask": card.mask.short(), "brand": card.mask.brand} for card in view.saved_cards]
         wanted = order.card_save if form is None or form.save_card is None else form.save_card
         return {
             "description": order.description,
-            "action": address(view.checkout.id, short=short),
-            "page_url": address(view.checkout.id, short=short, again=True),
+            "action": looks.address(path(view.checkout.id)),
+            "page_url": looks.address(path(view.checkout.id), again="1"),
             "values": {
                 "name": payer.name,
                 "email": payer.email,
@@ -238,8 +274,7 @@ class PayForm:
             "saved_cards": saved,
             "verification": order.verification,
             "can_save_card": bool(order.account_id) and not order.verification,
-            "hints": [outgoing.hint(hint) for hint in order.hints],
-            "panel": panel if self._settings.panel and not short else None,
+            "panel": panel if self._settings.panel and shows_panel else None,
         }
 
 
@@ -263,14 +298,15 @@ def as_page(page: Page) -> Page:
 
 def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
     """Tell the customer that it is not their fault, and the developer whose it is."""
-    short = is_short(request)
+    looks = Looks.of(request)
     kind = next((kind for refused, kind in _KINDS if isinstance(refusal, refused)), None)
-    notes: Notes = getattr(request.state, "notes", Notes())
+    notes = _notes(request)
     html = render.page(
         "refused.html",
-        language=getattr(request.state, "language", "rus"),
+        language=looks.language(getattr(request.state, "language", "rus")),
         static=_STATIC,
-        short=short,
+        short=looks.short,
+        languages={} if kind == "too_large" else looks.same_address(request),
         kind=kind or ("address" if refusal.field == "params" else "object"),
         leave_url=getattr(request.state, "back_link" if kind == "finished" else "leave_url", None),
         field=refusal.field,
@@ -279,7 +315,7 @@ def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
         source=refusal.source,
         message=refusal.message,
     )
-    headers = guard.page_headers(framed=short) | guard.hint_headers(notes)
+    headers = guard.page_headers(framed=looks.short) | guard.hint_headers(notes)
     return HTMLResponse(html, refusal.status, headers=headers)
 
 
@@ -296,15 +332,33 @@ def _why(code: int, language: Language) -> dict[str, Any]:
     return {"reason": outgoing.reason(code, language), "reason_code": code}
 
 
-def is_short(request: Request) -> bool:
-    """Return whether the page stands in the widget's frame."""
-    return request.query_params.get(_SHORT) == "true"
+def _notes(request: Request) -> Notes:
+    """Return the notes of a request, which is given some if it has none."""
+    if not hasattr(request.state, "notes"):
+        request.state.notes = Notes()
+    notes: Notes = request.state.notes
+    return notes
 
 
-def address(checkout_id: str, *, short: bool, again: bool = False) -> str:
-    """Return the address of a checkout's page, in the widget's frame or not, with its form shown `again` or not."""
-    flags = [flag for flag, on in ((f"{_SHORT}=true", short), ("again=1", again)) if on]
-    return f"/payform/{checkout_id}" + ("?" + "&".join(flags) if flags else "")
+def _autofill(request: Request) -> Card | None:
+    """Return the card that the address wants in the form. What is no test card's number is shown nowhere."""
+    pan = request.query_params.get(_AUTOFILL, "")
+    card = issuer.card_of(pan)
+    if pan and card is None:
+        _notes(request).remark("autofill-card", _AUTOFILL)
+    return card
+
+
+@cache
+def _cards_at_once() -> dict[str, Card]:
+    approving = next(card.pan for card in issuer.test_cards().values() if card.status == "unlock")
+    pans = {"approve": approving, "decline": issuer.card_for(_DECLINED_BY_ISSUER)}
+    return {word: card for word, pan in pans.items() if (card := issuer.card_of(pan))}
+
+
+def path(checkout_id: str) -> str:
+    """Return where a checkout's page stands."""
+    return f"/payform/{checkout_id}"
 
 
 @cache

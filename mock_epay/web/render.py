@@ -13,7 +13,7 @@ from mock_epay.resources import TEMPLATES, words
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
-LANG = {"rus": "ru", "kaz": "kk", "eng": "en"}
+LANG: dict[Language, str] = {"rus": "ru", "kaz": "kk", "eng": "en"}
 SYMBOLS = {"KZT": "₸", "USD": "$"}
 
 AMEX_DIGITS = 15
@@ -21,7 +21,7 @@ AMEX_DIGITS = 15
 
 def page(template: str, *, language: Language, **context: object) -> str:
     """Return a page as HTML; a word or a value that a template misses raises UndefinedError."""
-    known = {"t": words(language), "lang": LANG[language], "language": language}
+    known = {"t": words(language), "lang": LANG[language], "language": language, "codes": LANG}
     return _environment().get_template(template).render(known | context)
 
 

@@ -1,0 +1,64 @@
+"""What the address of a page asks of its looks: the widget's frame, another language, the sandbox's tools. Pure."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+
+from mock_epay.model import Language
+from mock_epay.web.render import LANG
+
+_SHORT: Final = "isShortForm"
+_LANGUAGE: Final = "lang"
+_PANEL: Final = "panel"
+_SWITCH: Final = {"on": True, "off": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """How a page is to look. Each of its links carries that on, so nothing has to be remembered.
+
+    `short` pages stand in the widget's frame. None means that nothing is asked, or nothing that makes sense.
+    """
+
+    short: bool = False
+    chosen: Language | None = None
+    panel: bool | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> "Looks":
+        """Read what the address of a request asks."""
+        query = request.query_params
+        language = query.get(_LANGUAGE)
+        return cls(
+            short=query.get(_SHORT) == "true",
+            chosen=language if language in LANG else None,
+            panel=_SWITCH.get(query.get(_PANEL, "")),
+        )
+
+    def language(self, usual: Language) -> Language:
+        """Return the language to speak, which is the shop's unless another was chosen."""
+        return self.chosen or usual
+
+    def address(self, path: str, **more: str) -> str:
+        """Return the address of a page that is to look alike."""
+        panel = "" if self.panel is None else next(word for word, on in _SWITCH.items() if on is self.panel)
+        asked = {_SHORT: "true" if self.short else "", _LANGUAGE: self.chosen or "", _PANEL: panel} | more
+        query = urlencode({name: text for name, text in asked.items() if text})
+        return f"{path}?{query}" if query else path
+
+    def languages(self, path: str, **more: str) -> dict[str, str]:
+        """Return the addresses of the same page in each language; the widget has no room for them."""
+        return {} if self.short else {name: self.speaking(name).address(path, **more) for name in LANG}
+
+    def speaking(self, language: Language) -> "Looks":
+        """Return the same looks in a language."""
+        return replace(self, chosen=language)
+
+    def same_address(self, request: Request) -> dict[str, str]:
+        """Return the address of the request in each language, whatever else it says, if it can be asked for again."""
+        if self.short or request.method != "GET":
+            return {}
+        rest = [pair for pair in parse_qsl(request.url.query, keep_blank_values=True) if pair[0] != _LANGUAGE]
+        return {name: "?" + urlencode([*rest, (_LANGUAGE, name)]) for name in LANG}
