@@ -8,6 +8,7 @@ import pytest
 from browsing import PATIENCE_MS, Customer
 from playwright.sync_api import Browser, expect, sync_playwright
 from support import CHROMIUM, CHROMIUM_FLAGS, Receiver, Shop, new_merchant, receiver
+from worlds import World, new_world
 
 from mock_epay.server import Sandbox, running
 from mock_epay.settings import Settings
@@ -44,6 +45,20 @@ def shop(sandbox: Sandbox, http: httpx.Client, shop_server: Receiver) -> Shop:
     merchant = new_merchant(name)
     sandbox.do(sandbox.bank.store.add_merchant(merchant))
     return Shop(sandbox, http, merchant, f"{shop_server.url}/{name}")
+
+
+@pytest.fixture
+def world(http: httpx.Client) -> Iterator[World]:
+    """Give a merchant as the control API has it."""
+    made = new_world(http)
+    yield made
+    made.ask("DELETE")  # the test may have done it
+
+
+@pytest.fixture
+def link(world: World, shop_server: Receiver) -> str:
+    """Give an address that takes that merchant's postlinks."""
+    return f"{shop_server.url}/{world.client_id}"
 
 
 @pytest.fixture(scope="module")

@@ -22,20 +22,6 @@ from mock_epay.server import running
 from mock_epay.settings import SettingError, Settings
 
 
-@pytest.fixture
-def world(http: httpx.Client) -> Iterator[World]:
-    """Give a merchant of the test's own."""
-    made = new_world(http)
-    yield made
-    made.ask("DELETE")
-
-
-@pytest.fixture
-def link(shop_server: Receiver, world: World) -> str:
-    """Give an address that takes postlinks."""
-    return f"{shop_server.url}/{world.client_id}"
-
-
 def seconds_between(before: str, after: str) -> float:
     return (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds()
 

@@ -1,7 +1,7 @@
 """Faults on demand: slow, refused, broken off, dropped; where, how often, and with what effect."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
 
@@ -13,13 +13,6 @@ from worlds import World, new_world
 from mock_epay import lz
 
 Call = Callable[[World], httpx.Response]
-
-
-@pytest.fixture
-def world(http: httpx.Client) -> Iterator[World]:
-    made = new_world(http)
-    yield made
-    made.do("DELETE")
 
 
 def bearer(world: World) -> dict[str, str]:

@@ -13,22 +13,10 @@ import httpx
 import pytest
 from browsing import PAID_LINK, Customer, arrives, fill, hold_time, pay, pay_page, sees
 from support import APPROVES, CHALLENGED, LOCKED, Receiver, Shop, action, encrypted, eventually, marked, state
-from worlds import World, new_world
+from worlds import World
 
 NEEDED: Final = {"amount", "currency", "dateTime", "invoiceId", "reasonCode", "reference", "secret_hash", "terminal"}
 LINK: Final = "https://example.kz/success.html?order=1&x=%20"  # as `Shop.order` has it
-
-
-@pytest.fixture
-def world(http: httpx.Client) -> Iterator[World]:
-    made = new_world(http)
-    yield made
-    made.do("DELETE")
-
-
-@pytest.fixture
-def link(world: World, shop_server: Receiver) -> str:
-    return f"{shop_server.url}/{world.client_id}"
 
 
 def path(world: World) -> str:
