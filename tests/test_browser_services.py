@@ -296,17 +296,6 @@ def test_an_expired_invoice_link_says_so(customer: Customer, shop: Shop) -> None
     shoot(page, "invoice-link-expired")
 
 
-def test_any_reason_can_be_chosen_on_the_panel(customer: Customer, shop: Shop) -> None:
-    page = customer.page()
-    page.goto(pay_page(shop))
-    page.get_by_test_id("any-reason").select_option(label=None, index=20)
-    chosen = page.get_by_test_id("any-reason").evaluate("select => select.selectedOptions[0].textContent")
-    page.get_by_test_id("pay").click()
-    code = page.get_by_test_id("reason-code").inner_text()
-    assert code in chosen
-    sees(page, "declined", code)
-
-
 @pytest.mark.parametrize("more", ["", "&isShortForm=true"])
 def test_hints_are_on_the_panel_and_in_the_console(customer: Customer, shop: Shop, more: str) -> None:
     page = customer.page()

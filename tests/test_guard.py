@@ -157,6 +157,7 @@ def test_a_page_is_not_kept_not_told_about_and_loads_nothing_from_elsewhere(*, f
         "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
         "form-action": ["'self'"],
         "base-uri": ["'none'"],
     }

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from browsing import PAID_LINK, Customer, arrives, fill, hold_time, pay, pay_page, sees
 from support import APPROVES, CHALLENGED, LOCKED, Receiver, Shop, action, encrypted, eventually, marked, state
-from worlds import World
+from worlds import World, of
 
 NEEDED: Final = {"amount", "currency", "dateTime", "invoiceId", "reasonCode", "reference", "secret_hash", "terminal"}
 LINK: Final = "https://example.kz/success.html?order=1&x=%20"  # as `Shop.order` has it
@@ -33,11 +33,6 @@ def texts(world: World, receiver: Receiver, count: int) -> list[str]:
 
 def bodies(world: World, receiver: Receiver, count: int) -> list[dict[str, Any]]:
     return [json.loads(text) for text in texts(world, receiver, count)]
-
-
-def of(shop: Shop) -> World:
-    """Return a shop's world as the control API has it."""
-    return World(shop.http, {"client_id": shop.merchant.client_id})
 
 
 @contextmanager

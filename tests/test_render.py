@@ -12,12 +12,13 @@ from jinja2 import Environment, UndefinedError, nodes
 
 from mock_epay.model import Language
 from mock_epay.resources import STATIC, TEMPLATES, words
+from mock_epay.settings import THREE_DS
 from mock_epay.web.render import money, page, part
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 FORMS_OF_A_NUMBER = {"rus": 3, "kaz": 1, "eng": 2}
 SOURCES = {path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.html") if "demo" not in path.name}
-SCRIPT = (STATIC / "payform" / "pay.js").read_text("utf-8")
+SCRIPT = "".join((STATIC / "payform" / name).read_text("utf-8") for name in ("pay.js", "panel.js"))
 STYLE = (STATIC / "payform" / "pay.css").read_text("utf-8")
 ISSUER_SCRIPT = (STATIC / "issuer" / "issuer.js").read_text("utf-8")
 ISSUER_STYLE = (STATIC / "issuer" / "issuer.css").read_text("utf-8")
@@ -54,12 +55,18 @@ CARDS = {
             ]
         ),
     ],
-    "codes": [
-        {"code": 462, "reason": "Банк отклонил оплату", "pan": "4000009904620009"},
-        {"code": 2740, "reason": "Дневной лимит", "pan": "4000009927400005"},
-    ],
+    "reasons": "/payform/reasons/eng.json",
+    "any_card": {"expiry": "12/30", "cvc": "123"},
 }
-PANEL = {"cards": "", "object": [("invoiceId", "000000001"), ("failureBackLink", "")]}
+PANEL: dict[str, Any] = {
+    "cards": "",
+    "sent": [
+        {"name": "invoiceId", "token": "000000001", "object": "000000001"},
+        {"name": "postLink", "token": None, "object": "http://localhost/"},
+        {"name": "scope", "token": "payment", "object": None},
+    ],
+    "timeline": "/cabinet/test/invoices/000000001",
+}
 HINTS = [
     {
         "rule": "postlink-local",
@@ -347,7 +354,7 @@ def test_no_page_needs_more_than_the_strict_policy_allows(name: str) -> None:
         for tag, attrs in elements.found
         if tag in {"script", "link"} and attrs.get("type") != "application/json"
     ]
-    assert len(loads) == 3
+    assert len(loads) == 3 + (context.get("panel") is not None)
     for address in loads:
         place, name = re.fullmatch(r"/(payform|acs)/static/([\w.-]+)", address).groups()  # type: ignore[union-attr]
         assert f"/{place}/static" == context["static"]
@@ -488,14 +495,13 @@ def test_a_form_without_extras_has_no_trace_of_them() -> None:
     assert not re.search(r'data-testid="(panel|save-card|back-to-shop|check-fields)"', html)
 
 
-def test_the_tools_show_cards_hints_and_the_payment_object() -> None:
+def test_the_tools_show_cards_and_hints() -> None:
     html, elements = shown("form.html", **FORM)
     card = elements.by_id("test-card-377514500004820")
     assert (card["data-expiry"], card["data-cvc"], card["data-status"]) == ("01/25", "4169", "lock")
     assert "3775\N{NO-BREAK SPACE}145000\N{NO-BREAK SPACE}04820" in html
     assert "4405\N{NO-BREAK SPACE}6397\N{NO-BREAK SPACE}0401\N{NO-BREAK SPACE}5096" in html
     assert "out of reach" in html
-    assert "<dt>failureBackLink</dt><dd></dd>" in html
 
 
 def test_the_sandboxs_own_cards_say_what_becomes_of_each() -> None:
@@ -511,18 +517,32 @@ def test_the_sandboxs_own_cards_say_what_becomes_of_each() -> None:
     ]
 
 
-def test_any_reason_can_be_chosen() -> None:
-    html, elements = shown("form.html", **FORM)
-    select = html.partition('data-testid="any-reason"')[2].partition("</select>")[0]
-    assert re.findall(r'<option value="(\d*)">([^<]*)<', select) == [
-        ("", "Choose a code"),
-        ("4000009904620009", "462: Банк отклонил оплату"),
-        ("4000009927400005", "2740: Дневной лимит"),
+def test_what_token_and_object_say_alike_is_said_once() -> None:
+    html, _ = shown("form.html", **FORM)
+    assert re.findall(r'<th scope="row">([^<]*)</th><td([^>]*)>([^<]*)</td>(?:<td>([^<]*)</td>)?', html) == [
+        ("invoiceId", ' colspan="2"', "000000001", ""),
+        ("postLink", "", "", "http://localhost/"),
+        ("scope", "", "payment", ""),
     ]
-    choice = elements.by_id("any-reason")
-    assert (choice["data-expiry"], choice["data-cvc"]) == ("12/30", "123")
-    assert f'for="{choice["id"]}"' in html
-    assert f'id="{choice["aria-describedby"]}"' in html
+    assert '<tr class="hinted" data-testid="sent-postLink">' in html
+    assert html.count('class="hinted"') == 1
+
+
+def test_any_reason_is_looked_for_in_a_list_that_is_loaded_when_it_is_needed() -> None:
+    html, elements = shown("form.html", **FORM)
+    box = elements.by_id("any-reason")
+    assert (box["data-reasons"], box["data-expiry"], box["data-cvc"]) == ("/payform/reasons/eng.json", "12/30", "123")
+    assert f'for="{box["id"]}"' in html
+    for name in ("aria-describedby", "aria-controls"):
+        assert f'id="{box[name]}"' in html
+
+
+def test_3d_secure_can_be_chosen_and_goes_with_the_form() -> None:
+    html, elements = shown("form.html", **FORM)
+    choice = elements.by_id("three-ds")
+    assert (choice["name"], choice["form"]) == ("three_ds", "pay")
+    offered = re.findall('<option value="([^"]*)"', html.partition('id="three-ds"')[2].partition("</select>")[0])
+    assert offered == ["", *(policy for policy in THREE_DS if policy != "card")]
 
 
 def test_a_plan_can_be_chosen_and_goes_with_the_form() -> None:
@@ -648,7 +668,10 @@ def test_the_issuer_asks_for_the_code_and_enter_confirms() -> None:
     assert "autofocus" in field
     assert (elements.by_id("form")["method"], elements.by_id("form")["action"]) == ("post", "/acs/1")
     buttons = [attrs for tag, attrs in elements.found if tag == "button" and attrs["type"] == "submit"]
-    assert [(attrs["name"], attrs["value"]) for attrs in buttons] == [("answer", "confirm"), ("answer", "cancel")]
+    assert [attrs["value"] for attrs in buttons] == ["fail", "confirm", "cancel"]
+    sandbox, bank = re.findall("<form.*?</form>", html, re.DOTALL)  # Enter in the field must never press "fail"
+    assert 'value="fail"' in sandbox
+    assert 'value="fail"' not in bank
     assert "formnovalidate" in elements.by_id("cancel")
     for name, text in {
         "shop": "Дүкен «Алма»",

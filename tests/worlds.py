@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any, Final
 
 import httpx
+from support import Shop
 
 CONTROL: Final = "/_control"
 TROUBLE: Final = "http://127.0.0.1:9/nobody"  # nothing listens there
@@ -73,6 +74,11 @@ class World:
         for invoice in seen["/invoices"]["invoices"]:
             seen[invoice["invoice_id"]] = self.get(f"/invoices/{invoice['invoice_id']}")
         return json.dumps(seen, sort_keys=True)
+
+
+def of(shop: Shop) -> World:
+    """Return a shop's world as the control API has it."""
+    return World(shop.http, {"client_id": shop.merchant.client_id})
 
 
 def new_world(http: httpx.Client, **facts: object) -> World:

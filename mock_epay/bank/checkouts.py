@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from mock_epay import issuer
 from mock_epay.bank import challenges, notices, orders, saved, scripts, tokens, transactions
@@ -19,7 +19,9 @@ from mock_epay.model import (
     PaymentObject,
     SavedCard,
     Status,
+    ThreeDs,
     Token,
+    TokenRequest,
     Transaction,
 )
 from mock_epay.notes import Notes
@@ -34,7 +36,8 @@ TOO_MANY_ATTEMPTS: Final = 505
 class CheckoutView:
     """A checkout as its page shows it: with its latest transaction, the shop, and the account's saved cards.
 
-    `challenge_id` is that of a question which the cardholder has to answer first. With `awaits_leaving` a postlink
+    `challenge_id` is that of a question which the cardholder has to answer first. `asked` is what the shop wanted the
+    token for. With `awaits_leaving` a postlink
     waits until the customer goes back to the shop.
     """
 
@@ -45,15 +48,20 @@ class CheckoutView:
     saved_cards: Sequence[SavedCard] = ()
     challenge_id: str = ""
     awaits_leaving: bool = False
+    asked: TokenRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What is chosen on the form beside the card: a saved one, whether to save it, how the postlink is delivered."""
+    """What is chosen on the form beside the card: a saved one, whether to save it, and what a test wants.
+
+    That is how the postlink is delivered, and, if it is not to be as the card or the merchant has it, 3-D Secure.
+    """
 
     saved_card: str = ""
     save_card: bool = False
     plan: str = ""
+    three_ds: ThreeDs | Literal["card"] | None = None
 
 
 async def open_page(
@@ -96,6 +104,8 @@ async def view(work: Work, checkout_id: str) -> CheckoutView:
     checkout, transaction = await read(work, checkout_id)
     waits = transaction.status is Status.THREE_DS
     left = (checkout.expires_at - work.now).total_seconds()
+    token = await work.get(Token, checkout.token)
+    assert token is not None
     return CheckoutView(
         checkout=checkout,
         transaction=transaction,
@@ -104,6 +114,7 @@ async def view(work: Work, checkout_id: str) -> CheckoutView:
         saved_cards=await saved.of_account(work, checkout.order.account_id),
         challenge_id=(await work.find(Challenge, "transaction_id", transaction.id))[-1].id if waits else "",
         awaits_leaving=bool(await notices.pending(work, transaction)),
+        asked=token.request,
     )
 
 
@@ -122,7 +133,7 @@ async def pay(work: Work, checkout_id: str, card: Card, payer: Payer, choice: Ch
     order = replace(checkout.order, card_save=saves)
     if transaction.status is not Status.NEW:
         transaction = await transactions.begin(work, order)
-    decision, card_id = await _decide(work, order, card, choice.saved_card)
+    decision, card_id = await _decide(work, order, card, choice)
     decision = replace(decision, plan=decision.plan or choice.plan)
     transaction = replace(transaction, order=order, card_id=card_id, checkout_id=checkout.id)
     transaction = transactions.tried(work, transaction, decision, payer)
@@ -168,14 +179,14 @@ async def read(work: Work, checkout_id: str) -> tuple[Checkout, Transaction]:
     return checkout, transaction
 
 
-async def _decide(work: Work, order: PaymentObject, card: Card, saved_card: str) -> tuple[issuer.Decision, str]:
+async def _decide(work: Work, order: PaymentObject, card: Card, choice: Choice) -> tuple[issuer.Decision, str]:
     """Ask the issuer; return its decision and the id of the saved card, if it was one."""
-    policy = work.merchant.three_ds
-    if not saved_card:
+    policy = choice.three_ds or work.merchant.three_ds
+    if not choice.saved_card:
         return await scripts.direct(work, order, issuer.decide(card, policy)), ""
-    known = await saved.usable(work, saved_card)
+    known = await saved.usable(work, choice.saved_card)
     if known.account_id != order.account_id:
-        raise BadField("card_id", saved_card, "a saved card of this account", saved.SOURCE, code=saved.NO_SAVED_CARDS)
+        raise BadField("card_id", known.id, "a saved card of this account", saved.SOURCE, code=saved.NO_SAVED_CARDS)
     return await scripts.direct(work, order, issuer.decide_saved(known.mask, card.cvc, policy)), known.id
 
 

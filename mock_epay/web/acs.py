@@ -16,7 +16,10 @@ from mock_epay.web.looks import Looks
 from mock_epay.wire import incoming
 
 _STATIC: Final = "/acs/static"
+# What the buttons of the page answer with instead of the code that was typed; the second is the sandbox's own.
 _CANCEL: Final = "cancel"
+_FAIL: Final = "fail"
+_WRONG: Final = "000"  # never the right code: that has six digits
 
 
 def routes(bank: Bank) -> list[BaseRoute]:
@@ -54,8 +57,11 @@ class IssuerPages:
         if request.method == "GET":
             return self._page(request, await self._bank.challenge(challenge_id))
         fields = await self._fields(request)
-        code = None if fields.get("answer") == _CANCEL else fields.get("code", "").strip()
+        answer = fields.get("answer", "")
+        code = {_CANCEL: None, _FAIL: _WRONG}.get(answer, fields.get("code", "").strip())
         seen = await self._bank.answer_challenge(challenge_id, code)
+        while answer == _FAIL and seen.open:
+            seen = await self._bank.answer_challenge(challenge_id, code)
         if seen.open:
             return RedirectResponse(Looks.of(request).address(_path(challenge_id)), 303, headers=guard.NO_STORE)
         if seen.challenge.checkout_id:  # that of a shop's own form goes on when the shop wants it

@@ -14,6 +14,7 @@ from mock_epay.wire import outgoing
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors "
 )
 _PAGE: Final = {

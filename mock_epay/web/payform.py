@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from mock_epay import issuer, resources, script
+from mock_epay import issuer, resources
 from mock_epay.bank import Bank
 from mock_epay.bank.checkouts import CheckoutView, Choice
 from mock_epay.errors import (
@@ -27,7 +27,8 @@ from mock_epay.errors import (
 )
 from mock_epay.model import Card, Checkout, CheckoutState, Language, Payer, Status
 from mock_epay.notes import Notes
-from mock_epay.web import cardform, faults, forms, guard, render
+from mock_epay.settings import THREE_DS
+from mock_epay.web import cardform, faults, forms, guard, panel, render
 from mock_epay.web.looks import Looks
 from mock_epay.wire import incoming, outgoing
 
@@ -73,6 +74,7 @@ def routes(bank: Bank) -> list[BaseRoute]:
         Route("/payform/payment-api.d.ts", declarations),
         Mount(_STATIC, StaticFiles(directory=resources.STATIC / "payform")),
         *(Route(path, as_page(pages.open), methods=["GET", "POST"]) for path in ("/payform/", "/payform")),
+        *panel.routes(),
         *(Route(f"/payform/{service}", as_page(_not_simulated)) for service in ("p2p", "aft", "oct")),
         *(Route(f"{prefix}/redirect/invoice-link/{{link_id}}", as_page(pages.open_link)) for prefix in ("", "/api")),
         Route("/payform/outcome/{transaction_id}", as_page(pages.outcome)),
@@ -165,7 +167,12 @@ class PayForm:
             return await self._page(request, checkout_id, form)
         # A form that says nothing of saving the card, as a test's may, leaves that to the shop.
         save = checkout.order.card_save if form.save_card is None else form.save_card
-        choice = Choice(saved_card=form.saved_card, save_card=save, plan=fields.get("plan", "").strip())
+        choice = Choice(
+            saved_card=form.saved_card,
+            save_card=save,
+            plan=fields.get("plan", "").strip(),
+            three_ds=_three_ds(fields.get("three_ds", "").strip()),
+        )
         return await self._try(request, checkout_id, form.card, form.payer, choice)
 
     async def _pay_at_once(self, request: Request, checkout_id: str) -> Response:
@@ -255,7 +262,6 @@ class PayForm:
     ) -> dict[str, Any]:
         order = view.checkout.order
         payer = form.payer if form else view.checkout.payer
-        panel = {"cards": _cards(language), "object": incoming.object_pairs(order)}
         shows_panel = not looks.short if looks.panel is None else looks.panel
         saved = [{"id": card.id, "mask": card.mask.short(), "brand": card.mask.brand} for card in view.saved_cards]
         wanted = order.card_save if form is None or form.save_card is None else form.save_card
@@ -274,7 +280,7 @@ class PayForm:
             "saved_cards": saved,
             "verification": order.verification,
             "can_save_card": bool(order.account_id) and not order.verification,
-            "panel": panel if self._settings.panel and shows_panel else None,
+            "panel": panel.tools(view, language) if self._settings.panel and shows_panel else None,
         }
 
 
@@ -328,6 +334,12 @@ async def _not_simulated(request: Request) -> Response:
     raise NotSimulated(f"halyk.{service} is not simulated; halyk.pay is", rule="halyk.pay")
 
 
+def _three_ds(word: str) -> Any:
+    if word and word not in THREE_DS:
+        raise BadField("three_ds", word, f"one of {', '.join(THREE_DS)}, or empty", "setting three_ds")
+    return word or None
+
+
 def _why(code: int, language: Language) -> dict[str, Any]:
     return {"reason": outgoing.reason(code, language), "reason_code": code}
 
@@ -359,33 +371,3 @@ def _cards_at_once() -> dict[str, Card]:
 def path(checkout_id: str) -> str:
     """Return where a checkout's page stands."""
     return f"/payform/{checkout_id}"
-
-
-@cache
-def _cards(language: Language) -> str:
-    """Return the panel's test cards; half of the page's time would go into them."""
-    documented = [
-        {"pan": card.pan, "brand": card.brand, "expiry": pair.expiry, "cvc": pair.cvc, "status": card.status}
-        for card in issuer.test_cards().values()
-        for pair in card.pairs[:1]
-    ]
-    own = [
-        {
-            "pan": card.pan,
-            "brand": card.brand,
-            "expiry": issuer.ANY_EXPIRY,
-            "cvc": issuer.ANY_CODE,
-            "status": "lock" if card.reason_code else "unlock",
-            "code": card.reason_code,
-            "reason": outgoing.reason(card.reason_code, language),
-            "secure": card.three_ds,
-        }
-        for card in issuer.own_cards().values()
-    ]
-    codes = [
-        {"code": code, "reason": outgoing.reason(code, language), "pan": issuer.card_for(code)}
-        for code in outgoing.reason_codes()
-        if code
-    ]
-    plans = [{"name": name, "incident": plan.incident} for name, plan in script.PLANS.items()]
-    return render.part("_cards.html", language=language, cards=documented, own=own, codes=codes, plans=plans)

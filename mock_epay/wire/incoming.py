@@ -44,6 +44,17 @@ _OBJECT: Final = {
     "recurrent": "recurrent",
     "paymentType": "payment_type",
 }
+# A token request's fields, but for credentials.
+_TOKEN_REQUEST: Final = {
+    "invoiceID": "invoice_id",
+    "amount": "amount",
+    "currency": "currency",
+    "terminal": "terminal",
+    "postLink": "post_link",
+    "failurePostLink": "failure_post_link",
+    "scope": "scope",
+}
+_HIDDEN: Final = "***"
 # The same for the bank's services in JSON, where they differ.
 _CARD_PAYMENT: Final = {name: name_in_model for name, name_in_model in _OBJECT.items() if name != "terminal"} | {
     "terminalId": "terminal"
@@ -209,10 +220,13 @@ def page_address(params: str) -> dict[str, str]:
 
     """
     try:
-        return lz.parse(lz.decompress(params))
+        pairs = lz.parse(lz.decompress(params))
+        if not pairs.keys() & {*_OBJECT, "auth"}:
+            raise lz.LzError("what it unpacks to has no field of one")
     except lz.LzError as wrong:
         rule = f"the packed payment object as payment-api.js makes it; {wrong}"
         raise BadField("params", params, rule, "observed: payment-api.js") from None
+    return pairs
 
 
 def access_token(pairs: Mapping[str, str]) -> str:
@@ -289,6 +303,13 @@ def object_pairs(order: PaymentObject) -> list[tuple[str, str]]:
     """Write a payment object's fields, those that are there, for people to read."""
     values = ((name, getattr(order, attribute)) for name, attribute in _OBJECT.items())
     return [(name, _shown(value)) for name, value in values if value not in {"", False}]
+
+
+def token_pairs(request: TokenRequest) -> list[tuple[str, str]]:
+    """Write what a token was asked for with, as far as it is there, for people to read; a secret stays hidden."""
+    values = ((name, getattr(request, attribute)) for name, attribute in _TOKEN_REQUEST.items())
+    secret = [("secret_hash", _HIDDEN)] if request.secret_hash else []
+    return [(name, str(value)) for name, value in values if value is not None] + secret
 
 
 def link(text: str) -> str | None:

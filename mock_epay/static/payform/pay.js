@@ -190,16 +190,7 @@
       status.textContent = status.dataset.busy;
     });
 
-    for (const card of document.querySelectorAll("[data-pan]")) {
-      card.addEventListener("click", () => {
-        fillIn(card.dataset.pan, card.dataset.expiry, card.dataset.cvc);
-        pay.focus();
-      });
-    }
-
-    find("#any-reason")?.addEventListener("change", ({ target }) => {
-      if (target.value) fillIn(target.value, target.dataset.expiry, target.dataset.cvc);
-    });
+    form.addEventListener("fill-card", ({ detail }) => fillIn(detail.pan, detail.expiry, detail.cvc));
 
     chooseCard();
     find("[aria-invalid]")?.focus();
