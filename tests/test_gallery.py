@@ -16,6 +16,7 @@ FOUND: Final = """async () => (await axe.run(document, { resultTypes: ["violatio
   .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`))"""
 UNFOLD: Final = "document.querySelectorAll('details').forEach((details) => { details.open = true; })"
 LANGUAGES: Final = ("rus", "kaz", "eng")
+PICTURED: Final = "rus"
 SIZES: Final = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1366, 800)}
 OWN_FORM: Final = """<!doctype html><title>Own form</title>
 <form method="post" action="{action}">
@@ -267,9 +268,9 @@ def test_each_state_is_sound_and_fits(
     for size, (width, height) in SIZES.items():
         visit.page.set_viewport_size({"width": width, "height": height})
         fits(visit.page, width)
-        shoot(visit.page, f"gallery/{state.__name__}-{language}-{size}")
+        if language == PICTURED:
+            shoot(visit.page, f"gallery/{state.__name__}-{size}")
     assert unsound(visit.page) == []
-    shoot(visit.page, f"gallery/{state.__name__}-{language}-dark")
 
 
 @pytest.mark.parametrize("state", IN_THE_WIDGET, ids=lambda state: state.__name__)
