@@ -30,7 +30,7 @@ PREFERENCES: Final = {
     "ui.caretBlinkTime": 0,
 }
 
-# What Selenium calls a command, and what Firefox does: the way geckodriver goes, which no registry carries.
+# What Selenium calls a command, and what Firefox does: the way geckodriver goes.
 MARIONETTE: Final = {
     Command.NEW_SESSION: "WebDriver:NewSession",
     Command.QUIT: "WebDriver:DeleteSession",
