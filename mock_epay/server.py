@@ -141,6 +141,11 @@ def _rules(settings: Settings) -> Sequence[Rule]:
         SettingError: one of them makes no sense.
 
     """
+    if settings.cabinet_open and settings.control_token:
+        raise SettingError(
+            "MOCK_EPAY_CABINET_OPEN (--cabinet-open) and MOCK_EPAY_CONTROL_TOKEN (--control-token) contradict each "
+            "other: one opens the cabinet to everybody, the other shuts strangers out; set one of them"
+        )
     found: dict[str, Any] = {}
     for row in rows():
         text = getattr(settings, row.name)

@@ -4,14 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from mock_epay import __version__
-from mock_epay.desk import Changes, Desk
+from mock_epay import __version__, qr
+from mock_epay.desk import Changes, Desk, invoices, sessions
+from mock_epay.desk.invoices import Search
 from mock_epay.desk.payments import Answer, DirectPayment
 from mock_epay.errors import BadField
 from mock_epay.model import EVENTS, Merchant, Transaction
@@ -21,13 +22,26 @@ from mock_epay.wire import contracts, control
 
 PREFIX: Final = "/_control"
 SOURCE: Final = "documented: control API"
+COOKIE: Final = "mock_epay_session"
+USUAL: Final = "test"  # whose cabinet opens by itself where it is open to all
 
 _LONGEST_WAIT_S: Final = 60
 _USUAL_WAIT_S: Final = 5
 _HEALTH: Final = "/health"  # for the health checks of containers, which have no token
+_SESSION: Final = "/session"
 _STREAM: Final = "text/event-stream"
 _PING_S: Final = 15
 _MOST_DIGITS: Final = 15
+
+Asked = Literal["nothing", "token", "session of anybody", "session of the merchant"]
+_OWNER: Final = "session of the merchant"
+# What is as good as the control token, where one is set; elsewhere it is a session of the merchant in the address.
+_ASKED: Final[dict[str, Asked]] = {
+    _HEALTH: "nothing",
+    _SESSION: "nothing",
+    "/merchants": "token",
+    **dict.fromkeys(("/settings", "/cards", "/reasons", "/qr"), "session of anybody"),
+}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -41,6 +55,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
         ("/settings", {"GET": door.settings}),
         ("/cards", {"GET": door.cards}),
         ("/reasons", {"GET": door.reasons}),
+        ("/qr", {"GET": door.qr}),
+        (_SESSION, {"GET": door.session, "POST": door.sign_in, "DELETE": door.sign_out}),
         ("/merchants", {"GET": door.merchants, "POST": door.new_merchant}),
         (one, {"GET": door.merchant, "PATCH": door.change_merchant, "DELETE": door.drop_merchant}),
         (f"{one}/reset", {"POST": door.reset}),
@@ -50,6 +66,12 @@ def routes(desk: Desk) -> list[BaseRoute]:
         (f"{one}/payments", {"POST": door.pay}),
         (f"{one}/transactions", {"GET": door.transactions}),
         (f"{one}/transactions/{{id}}", {"GET": door.transaction}),
+        *(
+            (f"{one}/transactions/{{id}}/{operation}", {"POST": door.operation(operation)})
+            for operation in ("charge", "cancel", "refund")
+        ),
+        (f"{one}/transactions/{{id}}/challenge", {"POST": door.answer}),
+        (f"{one}/links", {"POST": door.make_link}),
         (f"{one}/invoices", {"GET": door.invoices}),
         (f"{one}/invoices/{{invoice_id}}", {"GET": door.timeline}),
         (f"{one}/postlinks", {"GET": door.postlinks}),
@@ -61,7 +83,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         (f"{one}/wait", {"GET": door.wait}),
     ]
     return [
-        Route(PREFIX + path, door.guarded(methods, open_=path == _HEALTH), methods=list(methods))
+        Route(PREFIX + path, door.guarded(methods, _ASKED.get(path, _OWNER)), methods=list(methods))
         for path, methods in rows
     ]
 
@@ -72,16 +94,15 @@ class Control:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._settings = desk.bank.settings
-        self._names = frozenset(
-            name.strip().lower() for name in self._settings.control_hosts.split(",") if name.strip()
-        )
+        self._names = guard.own_names(self._settings)
 
-    def guarded(self, methods: Mapping[str, Endpoint], *, open_: bool = False) -> Endpoint:
-        """Return what answers one address, for visitors that are let in; an open one asks for no control token."""
-        token = "" if open_ else self._settings.control_token
+    def guarded(self, methods: Mapping[str, Endpoint], asked: "Asked") -> Endpoint:
+        """Return what answers one address, for visitors that are let in: with the control token, or what is `asked`."""
 
         async def answered(request: Request) -> Response:
-            guard.check_visitor(request, names=self._names, token=token)
+            guard.check_visitor(request, self._names)
+            if not (asked == "nothing" or guard.brings(request, self._settings.control_token)):
+                await self._check_session(request, asked)
             method = "GET" if request.method == "HEAD" else request.method
             try:
                 return await methods[method](request)
@@ -89,6 +110,53 @@ class Control:
                 raise await self._desk.unknown(str(unknown.args[0])) from None
 
         return answered
+
+    async def _check_session(self, request: Request, asked: "Asked") -> None:
+        """Refuse who lacks the control token, unless a session is as good here.
+
+        Raises:
+            InvalidToken: it is not, or there is none.
+
+        """
+        user = await self._desk.signed_in(request.cookies.get(COOKIE, "")) if asked != "token" else None
+        if user is None or request.path_params.get("client_id", user.client_id) != user.client_id:
+            raise guard.no_token()
+
+    async def session(self, request: Request) -> Response:
+        """Show who is signed in; where the cabinet is open, somebody always is."""
+        user = await self._desk.signed_in(request.cookies.get(COOKIE, ""))
+        if user is None and self._settings.cabinet_open:
+            user = await self._desk.merchant(USUAL)
+        return self._session(user)
+
+    async def sign_in(self, request: Request) -> Response:
+        """Let the user of a merchant into its cabinet."""
+        email, password, client_id = control.session(await self._body(request))
+        if client_id and not self._settings.cabinet_open:
+            rule = "absent, unless the setting cabinet_open lets anybody in: give email and password"
+            raise BadField("client_id", client_id, rule, SOURCE)
+        user, proof = await (self._desk.enter(client_id) if client_id else self._desk.sign_in(email, password))
+        response = self._session(user)
+        self._set_cookie(request, response, proof, int(sessions.LASTS.total_seconds()))
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """Let the user out of the cabinet."""
+        response = _done()
+        self._set_cookie(request, response, "", 0)
+        return response
+
+    async def qr(self, request: Request) -> Response:
+        """Draw the QR code of an address."""
+        drawn = qr.picture(_query(request, "text").get("text", ""))
+        return Response(drawn, headers=guard.NO_STORE, media_type="image/svg+xml")
+
+    def _session(self, user: Merchant | None) -> Response:
+        return self._json("session-response", views.session(user, open_=self._settings.cabinet_open))
+
+    def _set_cookie(self, request: Request, response: Response, proof: str, seconds: int) -> None:
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, proof, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
     async def health(self, _: Request) -> Response:
         """Say that payments can be taken."""
@@ -211,16 +279,42 @@ class Control:
         found = await self._desk.transaction(_client_id(request), request.path_params["id"])
         return self._json("transaction", await self._transaction(request, found))
 
+    def operation(self, name: str) -> Endpoint:
+        """Return what charges, cancels or refunds a transaction, as the shop may."""
+
+        async def answered(request: Request) -> Response:
+            amount = control.operation(await self._body(request))
+            done = await self._desk.operate(_client_id(request), name, request.path_params["id"], amount)
+            return self._json("transaction", await self._transaction(request, done))
+
+        return answered
+
+    async def answer(self, request: Request) -> Response:
+        """Answer 3-D Secure as the cardholder may."""
+        answer = cast("Answer", control.answer(await self._body(request)))
+        done = await self._desk.answer(_client_id(request), request.path_params["id"], answer)
+        return self._json("transaction", await self._transaction(request, done))
+
+    async def make_link(self, request: Request) -> Response:
+        """Let an order wait at an address."""
+        client_id = _client_id(request)
+        shop_id = (await self._desk.merchant(client_id)).terminals[0].shop_id
+        notes = await self._desk.bank.notes(client_id)
+        free_number = await self._desk.free_number(client_id)
+        asked = control.link(await self._body(request), shop_id, free_number, notes)
+        made = await self._desk.make_link(client_id, asked, notes)
+        return self._json("link-response", views.link(made, guard.base_url(request)), 201)
+
     async def invoices(self, request: Request) -> Response:
         """Show the invoices, a line for each."""
-        found = await self._desk.invoices(_client_id(request))
-        return self._json("invoices", {"invoices": [views.invoice(*one) for one in found]})
+        found = await self._desk.invoices(_client_id(request), _search(request))
+        return self._json("invoices", views.invoices(found))
 
     async def timeline(self, request: Request) -> Response:
         """Show all that is known of an invoice."""
         found = await self._desk.timeline(_client_id(request), request.path_params["invoice_id"])
         transactions = [await self._transaction(request, one) for one in found.transactions]
-        return self._json("timeline", views.timeline(found, transactions))
+        return self._json("timeline", views.timeline(found, transactions, guard.base_url(request)))
 
     async def postlinks(self, request: Request) -> Response:
         """Show postlinks, or wait until there are so many."""
@@ -350,6 +444,27 @@ def _query(request: Request, *known: str) -> dict[str, str]:
         if name not in known:
             raise BadField(name, value, f"no such parameter; there are {', '.join(known)}", SOURCE)
     return {name: value.strip() for name, value in request.query_params.items() if value.strip()}
+
+
+def _search(request: Request) -> Search:
+    """Return which invoices an address asks for."""
+    query = _query(request, "order", "limit", "before", "q", "status", "postlink", "reason", "ids")
+    order = query.get("order", "oldest")
+    if order not in invoices.ORDERS:
+        raise BadField("order", order, f"one of {', '.join(invoices.ORDERS)}", SOURCE)
+    limit = _whole(query, "limit", invoices.MOST) if "limit" in query else None
+    if limit is not None and not 1 <= limit <= invoices.MOST:
+        raise BadField("limit", str(limit), f"a whole number from 1 to {invoices.MOST}", SOURCE)
+    return Search(
+        order=cast("Literal['oldest', 'newest']", order),
+        limit=limit,
+        behind=query.get("before", ""),
+        text=query.get("q", ""),
+        status=query.get("status", ""),
+        postlink=query.get("postlink", ""),
+        reason_code=_whole(query, "reason", 0) if "reason" in query else None,
+        numbers=tuple(filter(None, query.get("ids", "").split(","))),
+    )
 
 
 def _whole(query: Mapping[str, str], name: str, usual: int) -> int:
