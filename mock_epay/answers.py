@@ -261,7 +261,7 @@ def _plain(value: object) -> Any:
 
 _MOMENTS: Final = ("at", "now", "created_at", "decided_at", "queued_at", "due_at", "first_at", "last_at")
 # Fields that share their names with values elsewhere, and are as JSON has them.
-_PLAIN: Final[Mapping[type, tuple[str, ...]]] = {Invoice: ("hints", "postlink")}
+_PLAIN: Final[Mapping[type, tuple[str, ...]]] = {Invoice: ("attempts", "hints", "postlink")}
 # How a field of this name is read, in whichever value it stands; others are as JSON has them.
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(_MOMENTS, datetime.fromisoformat),

@@ -14,10 +14,11 @@ from mock_epay import __version__, qr
 from mock_epay.desk import Changes, Desk, invoices, sessions
 from mock_epay.desk.invoices import Search
 from mock_epay.desk.payments import Answer, DirectPayment
-from mock_epay.errors import BadField
+from mock_epay.errors import BadField, NotFound
 from mock_epay.model import EVENTS, Merchant, Transaction
 from mock_epay.store import UnknownMerchantError
-from mock_epay.web import cardform, guard, views
+from mock_epay.web import cardform, checks, guard, views
+from mock_epay.web.checks import CheckHandler
 from mock_epay.wire import contracts, control
 
 PREFIX: Final = "/_control"
@@ -46,9 +47,9 @@ _ASKED: Final[dict[str, Asked]] = {
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(desk: Desk) -> list[BaseRoute]:
+def routes(desk: Desk, check_handler: CheckHandler | None = None) -> list[BaseRoute]:
     """Return the control API. Each row has its methods, in capitals, and what answers them."""
-    door = Control(desk)
+    door = Control(desk, check_handler)
     one = "/merchants/{client_id}"
     rows: list[tuple[str, dict[str, Endpoint]]] = [
         (_HEALTH, {"GET": door.health}),
@@ -79,6 +80,7 @@ def routes(desk: Desk) -> list[BaseRoute]:
         (f"{one}/postlinks/{{id}}/resend", {"POST": door.resend}),
         (f"{one}/postlinks/{{id}}/release", {"POST": door.release}),
         (f"{one}/postlinks/{{id}}/cancel", {"POST": door.cancel}),
+        (f"{one}/check-handler", {"POST": door.check_handler}),
         (f"{one}/events", {"GET": door.events}),
         (f"{one}/wait", {"GET": door.wait}),
     ]
@@ -91,8 +93,9 @@ def routes(desk: Desk) -> list[BaseRoute]:
 class Control:
     """The control API over one desk."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, check_handler: CheckHandler | None) -> None:
         self._desk = desk
+        self._check_handler = check_handler
         self._settings = desk.bank.settings
         self._names = guard.own_names(self._settings)
 
@@ -348,6 +351,17 @@ class Control:
         return self._json(
             "postlink", views.notice(await self._desk.cancel(_client_id(request), request.path_params["id"]))
         )
+
+    async def check_handler(self, request: Request) -> Response:
+        """Check a shop's handler of postlinks, and tell each verdict as it is reached."""
+        client_id = _client_id(request)
+        facts = control.check(await self._body(request))
+        await self._desk.merchant(client_id)
+        if self._check_handler is None:
+            raise NotFound("nobody checks handlers here: that takes a server that mock-epay serve has started")
+        run = checks.Run(self._check_handler(client_id, facts))
+        told = await run.begin()
+        return StreamingResponse(told, headers=guard.NO_STORE, media_type="application/x-ndjson")
 
     async def events(self, request: Request) -> Response:
         """Show events, or go on showing them as they happen."""

@@ -247,6 +247,17 @@ def session(fields: Mapping[str, Any]) -> tuple[str, str, str]:
     return fields.get("email", ""), fields.get("password", ""), fields.get("client_id", "")
 
 
+def check(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read where a shop takes postlinks, and what is known of its orders.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-check", fields)
+    return _floats(fields)
+
+
 def resend(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Read what is other in a postlink that is sent once more: its address, its body, or fields of that.
 
