@@ -12,9 +12,10 @@ from typing import Any, Final, TypeVar
 
 from mock_epay.bank import Bank, links, merchants, notices, operations, scripts
 from mock_epay.clock import Clock
-from mock_epay.desk import invoices, payments, sessions, stories
+from mock_epay.desk import invoices, payments, recipes, sessions, stories
 from mock_epay.desk.invoices import Page, Search
 from mock_epay.desk.payments import DirectPayment
+from mock_epay.desk.recipes import Recipe
 from mock_epay.desk.stories import Notice, Timeline
 from mock_epay.desk.timekeeper import Happening, Timekeeper
 from mock_epay.errors import BadField, Conflict, NotFound, NotInTime, WrongUser
@@ -339,6 +340,16 @@ class Desk:
         events = await self._store.events(client_id)
         async with self._store.work(client_id) as work:
             return await stories.timeline(work, invoice_id, events)
+
+    async def recipe(self, client_id: str, invoice_id: str) -> Recipe:
+        """Return how all that is known of an invoice happens again.
+
+        Raises:
+            NotFound: this merchant has no such invoice.
+
+        """
+        line = await self.timeline(client_id, invoice_id)
+        return recipes.recipe(line, await self.merchant(client_id))
 
     async def postlinks(
         self, client_id: str, *, invoice_id: str = "", transaction_id: str = "", state: str = ""

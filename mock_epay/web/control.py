@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, Literal, cast
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import __version__, qr
@@ -17,7 +17,7 @@ from mock_epay.desk.payments import Answer, DirectPayment
 from mock_epay.errors import BadField, NotFound
 from mock_epay.model import EVENTS, Merchant, Transaction
 from mock_epay.store import UnknownMerchantError
-from mock_epay.web import cardform, checks, guard, views
+from mock_epay.web import cardform, checks, guard, recipes, views
 from mock_epay.web.checks import CheckHandler
 from mock_epay.wire import contracts, control
 
@@ -75,6 +75,7 @@ def routes(desk: Desk, check_handler: CheckHandler | None = None) -> list[BaseRo
         (f"{one}/links", {"POST": door.make_link}),
         (f"{one}/invoices", {"GET": door.invoices}),
         (f"{one}/invoices/{{invoice_id}}", {"GET": door.timeline}),
+        (f"{one}/invoices/{{invoice_id}}/test", {"GET": door.test}),
         (f"{one}/postlinks", {"GET": door.postlinks}),
         (f"{one}/postlinks/{{id}}", {"GET": door.postlink}),
         (f"{one}/postlinks/{{id}}/resend", {"POST": door.resend}),
@@ -318,6 +319,15 @@ class Control:
         found = await self._desk.timeline(_client_id(request), request.path_params["invoice_id"])
         transactions = [await self._transaction(request, one) for one in found.transactions]
         return self._json("timeline", views.timeline(found, transactions, guard.base_url(request)))
+
+    async def test(self, request: Request) -> Response:
+        """Write down, as a test in some language, how an invoice happens again."""
+        language = _query(request, "as").get("as", "")
+        if language not in recipes.LANGUAGES:
+            raise BadField("as", language or None, f"one of {', '.join(recipes.LANGUAGES)}", SOURCE)
+        recipe = await self._desk.recipe(_client_id(request), request.path_params["invoice_id"])
+        headers = guard.NO_STORE | {"Content-Disposition": f'inline; filename="{recipes.LANGUAGES[language].file}"'}
+        return PlainTextResponse(recipes.written(recipe, language, guard.base_url(request)), headers=headers)
 
     async def postlinks(self, request: Request) -> Response:
         """Show postlinks, or wait until there are so many."""

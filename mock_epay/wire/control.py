@@ -231,9 +231,10 @@ def link(fields: Mapping[str, Any], shop_id: str, free_number: str, notes: Notes
     """
     check_closed("control-link", fields)
     number = fields.get("invoice_id") or free_number
-    usual = {"amount": Decimal(100), "currency": "KZT", "description": f"Order {number}", "language": "eng"}
+    usual: dict[str, Any] = {"amount": 100, "currency": "KZT", "description": f"Order {number}", "language": "eng"}
     said = {_LINK.get(name, name): value for name, value in fields.items()}
-    return incoming.link_request(usual | said | {"invoice_id": number, "shop_id": shop_id}, notes)
+    order = usual | said | {"invoice_id": number, "shop_id": shop_id}
+    return incoming.link_request(order | {"amount": Decimal(order["amount"])}, notes)
 
 
 def session(fields: Mapping[str, Any]) -> tuple[str, str, str]:
