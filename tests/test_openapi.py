@@ -292,7 +292,8 @@ def test_a_developer_reads_which_services_there_are(customer: Customer, scheme: 
     background = page.locator("body").evaluate("(body) => getComputedStyle(body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") is (scheme == "light")
     page.get_by_test_id("home").click()
-    page.wait_for_url("**/demo")
+    page.wait_for_url(f"{customer.sandbox}/**")
+    expect(page).not_to_have_url(re.compile("/docs"))
 
 
 def test_a_developer_tries_a_service_on_the_page(customer: Customer, shop: Shop) -> None:
