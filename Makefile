@@ -69,5 +69,5 @@ engines:
 	  { echo "test-browsers needs Debian's firefox-esr, webkit2gtk-driver and xvfb, which apt-get did not install" >&2; exit 1; }
 
 php:
-	command -v php >/dev/null || { $(SUDO) apt-get update -qq && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends php-cli; }
+	command -v phpunit >/dev/null || { $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends php-cli phpunit; }

@@ -139,12 +139,34 @@ class Happening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
-    """An order's number, how many tokens were asked for it, and how its latest transaction stands."""
+    """An order in a line: how many tokens were asked for it, how its latest transaction and postlink stand.
+
+    `amount` is None until somebody has said it, `status` and `postlink` are empty until there is one; `attempts` counts
+    the cards that were given, `tries` those to deliver the latest postlink.
+    """
 
     invoice_id: str
     paid_by: str
     tokens: int
     status: str
+    amount: Decimal | None
+    currency: str
+    description: str
+    account_id: str
+    card_mask: str
+    card_type: str
+    reason_code: int
+    reason: str
+    decided_by: str
+    attempts: int
+    transaction_id: str
+    postlink: str
+    postlink_id: str
+    postlink_result: str
+    tries: int
+    hints: int
+    first_at: datetime | None
+    last_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +215,13 @@ class Hands:
 
 def read(kind: type[T], facts: Mapping[str, Any]) -> T:
     """Make a value of JSON's."""
-    return kind(**{one.name: _read_field(one.name, facts[one.name]) for one in fields(kind)})
+    plain = _PLAIN.get(kind, ())
+    return kind(
+        **{
+            one.name: facts[one.name] if one.name in plain else _read_field(one.name, facts[one.name])
+            for one in fields(kind)
+        }
+    )
 
 
 def number(money: Decimal | float | str) -> int | float:
@@ -231,9 +259,12 @@ def _plain(value: object) -> Any:
     raise TypeError(f"{value!r} has no place in JSON")
 
 
+_MOMENTS: Final = ("at", "now", "created_at", "decided_at", "queued_at", "due_at", "first_at", "last_at")
+# Fields that share their names with values elsewhere, and are as JSON has them.
+_PLAIN: Final[Mapping[type, tuple[str, ...]]] = {Invoice: ("attempts", "hints", "postlink")}
 # How a field of this name is read, in whichever value it stands; others are as JSON has them.
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {
-    **dict.fromkeys(("at", "now", "created_at", "decided_at", "queued_at", "due_at"), datetime.fromisoformat),
+    **dict.fromkeys(_MOMENTS, datetime.fromisoformat),
     **dict.fromkeys(("amount", "taken", "returned"), _money),
     "attempts": _many(Attempt),
     "due": _many(Due),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ def banner(url: str, roads: Sequence[str] = ()) -> str:
             f"mock-epay {__version__}: no bank, no money",
             "",
             f"  Pay something   {url}/demo",
+            f"  Cabinet         {url}/",
             f"  Token           {url}/oauth2/token",
             f"  Script          {url}/payform/payment-api.js",
             f"  Status          {url}/check-status/payment/transaction/{{invoiceId}}",
@@ -69,6 +71,8 @@ def _serve(flags: Mapping[str, Any]) -> int:
 
     for name, nearest in settings.unknown_variables(os.environ):
         _say(f"there is no setting {name}" + (f"; did you mean {nearest}?" if nearest else ""))
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("mock_epay").setLevel(logging.INFO)  # a line for each invoice: where in the cabinet it is
     try:
         chosen = Settings.from_environment(os.environ, **flags)
         roads = Roads(localhost=chosen.postlink_localhost).localhost

@@ -319,7 +319,7 @@ COMMANDS: Final = (
         words="merchants new",
         does="make a merchant with a world of its own",
         asks="POST /merchants",
-        takes=_options(_properties("control-merchant")),
+        takes=_options(_properties("control-merchant"), "terminals"),
         shows=lines.merchant,
     ),
     Command(

@@ -4,6 +4,7 @@
     ├── BadField                     one field breaks one rule
     ├── UnsupportedGrant             unsupported_grant_type
     ├── InvalidScope                 invalid_scope
+    ├── WrongUser               401  invalid_user: the cabinet does not know them
     ├── InvalidClient           401  invalid_client
     ├── InvalidToken            401  invalid_token: unknown, expired
     │   └── SpentToken               it has served its one operation
@@ -90,6 +91,13 @@ class InvalidClient(BadField):
 
     status = 401
     error = "invalid_client"
+
+
+class WrongUser(Refusal):
+    """Somebody who is no merchant's user of the cabinet; it is not said whether the name or the password is wrong."""
+
+    status = 401
+    error = "invalid_user"
 
 
 class InvalidToken(Refusal):

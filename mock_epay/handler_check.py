@@ -12,13 +12,16 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
+from itertools import compress
 from typing import Any, Final, Literal
 from xml.etree import ElementTree as ET
 
 from mock_epay.answers import Attempt, Postlink, Transaction
 from mock_epay.client import Epay, EpayError, EpayServer
 from mock_epay.clock import stopwatch
+from mock_epay.errors import BadField
 
+SOURCE: Final = "documented: control API, check of a handler"
 LONGEST_S: Final = 20  # that a shop may be given for an answer: the sandbox must answer us meanwhile
 
 Facts = Mapping[str, Any]
@@ -40,6 +43,15 @@ _ACCEPTED: Final = 2
 _REDIRECTED: Final = 3
 _REFUSED: Final = 4
 _ORDER: Final = '{"invoice_id": "000000001", "amount": 100, "secret_hash": "if the shop expects one"}'
+
+
+# What can be said of a shop that does not know our orders: as flags of the command, as fields of the control API.
+_FLAGS: Final = (
+    "--new-order COMMAND, or --invoice ID:AMOUNT, if it knows only its own orders",
+    "--secret-hash VALUE, if it expects one",
+    "--merchant CLIENT_ID, if it expects the terminal of its own",
+)
+_FIELDS: Final = ("orders, if it knows only its own", "secret_hash, if it expects one", "")
 
 
 class NoOrderError(Exception):
@@ -90,18 +102,18 @@ class Asked:
     orders: tuple[Order, ...] = ()
     secret_hash: str = ""
     timeout_s: float | None = None
+    over_http: bool = False
 
     @property
     def advice(self) -> str:
         """Say what a shop may lack that does not take the plain notice of success."""
-        lacks = {
-            "--new-order COMMAND, or --invoice ID:AMOUNT, if it knows only its own orders": not (
-                self.new_order or self.orders
-            ),
-            "--secret-hash VALUE, if it expects one": not (self.secret_hash or self.new_order),
-            "--merchant CLIENT_ID, if it expects the terminal of its own": not self.merchant,
-        }
-        ways = "; ".join(way for way, lacking in lacks.items() if lacking) or "nothing more: its log may say why"
+        lacking = (
+            not (self.new_order or self.orders),
+            not (self.secret_hash or self.new_order),
+            not self.merchant,
+        )
+        known = _FIELDS if self.over_http else _FLAGS
+        ways = "; ".join(compress(known, lacking)) or "nothing more: its log may say why"
         return (
             "The shop does not take the plain notice of success, so what it refuses besides proves nothing. "
             f"It probably does not know our orders. What can be passed: {ways}."
@@ -596,6 +608,27 @@ def document(found: Sequence[Verdict], asked: Asked) -> dict[str, Any]:
         "advice": advice(found, asked),
         "checks": [asdict(one) for one in found],
     }
+
+
+def told(server: EpayServer, merchant: str, facts: Facts) -> Generator[dict[str, Any], None, None]:
+    """Make the checks that the control API asks for; return each verdict as JSON has it, and all of them at the end.
+
+    Raises:
+        BadField: the address leads to nobody; the sandbox did not take the first payment.
+
+    """
+    orders = tuple(
+        read_order(row["invoice_id"], str(row["amount"]), row.get("secret_hash", "")) for row in facts.get("orders", ())
+    )
+    asked = Asked(**{**facts, "orders": orders}, merchant=merchant, over_http=True)
+    found = []
+    try:
+        for verdict in verdicts(server, asked):
+            found.append(verdict)
+            yield asdict(verdict)
+    except (NobodyThereError, EpayError) as wrong:
+        raise BadField("post_link", asked.post_link, f"an address where a shop answers: {wrong}", SOURCE) from None
+    yield document(found, asked)
 
 
 def junit(found: Sequence[Verdict]) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -12,14 +12,16 @@ from typing import Any, Final, TypeVar
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mock_epay import issuer, script
+from mock_epay import handler_check, issuer, script
 from mock_epay.bank import Bank
+from mock_epay.client import EpayServer
 from mock_epay.errors import Refusal
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
 from mock_epay.settings import SettingError, Settings, rows
 from mock_epay.store.memory import MemoryStore
 from mock_epay.web import create_app, faults
+from mock_epay.web.checks import CheckHandler
 from mock_epay.wire import control
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     rules = _rules(settings)
     with _listening(settings) as (listener, url):
-        _Server(Bank(MemoryStore(), settings), rules, lambda: announce(url)).run(sockets=[listener])
+        _Server(Bank(MemoryStore(), settings), rules, url, lambda: announce(url)).run(sockets=[listener])
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
 
     with _listening(settings) as (listener, url):
         bank = Bank(MemoryStore(), settings)
-        server = _Server(bank, rules, ready)
+        server = _Server(bank, rules, url, ready)
 
         def run() -> None:
             with suppress(ServerError):
@@ -110,10 +112,10 @@ class _Protocol(HttpToolsProtocol):
 class _Server(uvicorn.Server):
     """A uvicorn server that says when it is ready, for there is nothing else to wait for."""
 
-    def __init__(self, bank: Bank, rules: Sequence[Rule], ready: Callable[[], None]) -> None:
+    def __init__(self, bank: Bank, rules: Sequence[Rule], url: str, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                create_app(bank, rules),
+                create_app(bank, rules, _checker(url, bank.settings.control_token)),
                 http=_Protocol,
                 lifespan="on",
                 ws="none",
@@ -134,6 +136,16 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
+def _checker(url: str, control_token: str) -> CheckHandler:
+    """Return what checks a shop's handler of postlinks for a visitor: a client of this server's own control API."""
+
+    def check(client_id: str, facts: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        with EpayServer(url, control_token=control_token) as server:
+            yield from handler_check.told(server, client_id, facts)
+
+    return check
+
+
 def _rules(settings: Settings) -> Sequence[Rule]:
     """Check what only the rest of the program understands of the settings; return the rules of the file, if any.
 
@@ -141,6 +153,11 @@ def _rules(settings: Settings) -> Sequence[Rule]:
         SettingError: one of them makes no sense.
 
     """
+    if settings.cabinet_open and settings.control_token:
+        raise SettingError(
+            "MOCK_EPAY_CABINET_OPEN (--cabinet-open) and MOCK_EPAY_CONTROL_TOKEN (--control-token) contradict each "
+            "other: one opens the cabinet to everybody, the other shuts strangers out; set one of them"
+        )
     found: dict[str, Any] = {}
     for row in rows():
         text = getattr(settings, row.name)

@@ -99,6 +99,7 @@ class Settings:
     control_token: str = setting(
         "", "what /_control asks for as a bearer token; empty: nothing. Set it where others get in"
     )
+    cabinet_open: bool = setting(False, "open the cabinet without signing in, as any merchant; for a single developer")
     control_hosts: str = setting("", "names, separated by commas, by which /_control may be met besides local ones")
     rules: str = setting("", "TOML file of rules that hold for every merchant; empty: none")
     max_body_kb: int = setting(64, "largest request body that is read, in kB")

@@ -162,7 +162,7 @@ def measure(case: Case, seconds: int, place: Path) -> tuple[float, float]:
 def started(*command: str) -> Iterator[str]:
     """Start a server on its core and read from its output where it is."""
     pinned = ["taskset", "-c", SERVER_CORE, sys.executable, *command]
-    with subprocess.Popen(pinned, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(pinned, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
             yield next(line.split()[-1] for line in process.stdout if "http://" in line).removesuffix("/demo")

@@ -22,6 +22,7 @@ from support import PATIENCE_S, Shop, interruptible, new_merchant
 
 from mock_epay import __version__, lz, server, settings
 from mock_epay.cli import INTERRUPTED, banner, main
+from mock_epay.client import EpayServer
 from mock_epay.resources import table
 
 MODULE: Final = (sys.executable, "-m", "mock_epay")
@@ -105,6 +106,17 @@ def test_the_banner_has_all_that_a_newcomer_needs() -> None:
     assert len(lines) > 3
 
 
+def test_each_invoice_is_a_line_of_the_log_that_leads_to_the_cabinet() -> None:
+    with serving(*MODULE, "--port", "0", "--checks", "lenient") as sandbox, EpayServer(sandbox.url) as server:
+        epay = server.merchant()
+        epay.token("000000001")
+        epay.token("../../1\n2")
+        epay.token()
+        _, _, said = sandbox.stop(signal.SIGINT)
+    cabinet = f"{sandbox.url}/cabinet/test/invoices"
+    assert said.splitlines() == [f"{cabinet}/000000001", f"{cabinet}/..%2F..%2F1%0A2"]
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -145,7 +157,8 @@ def _seconds_to_stop(number: signal.Signals, code: int, shop: Shop) -> float:
         silent = stack.enter_context(socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))))
         seconds, ended, said = sandbox.stop(number)
         assert silent.recv(1) == b""
-    assert (ended, said) == (code, "")
+    log = [f"{sandbox.url}/cabinet/test/invoices/{invoice}" for invoice in ("000000001", "000000002")]
+    assert (ended, said.splitlines()) == (code, log)
     return seconds
 
 

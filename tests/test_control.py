@@ -285,9 +285,9 @@ def test_declines_are_payments_too(world: World) -> None:
     listed = world.get("/transactions", invoice_id=paid["invoice_id"])["transactions"]
     assert [one["status"] for one in listed] == ["REJECT", "CHARGE"]
     assert [one["id"] for one in world.get("/transactions", status="REJECT")["transactions"]] == [paid["id"]]
-    assert world.get("/invoices")["invoices"] == [
-        {"invoice_id": paid["invoice_id"], "paid_by": again["id"], "tokens": 1, "status": "CHARGE"}
-    ]
+    (line,) = world.get("/invoices")["invoices"]
+    facts = {"invoice_id": paid["invoice_id"], "paid_by": again["id"], "tokens": 1, "status": "CHARGE", "attempts": 2}
+    assert facts.items() <= line.items()
 
 
 @pytest.mark.parametrize(

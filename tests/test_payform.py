@@ -316,7 +316,3 @@ def test_the_script_is_served_to_every_origin(http: httpx.Client, path: str) -> 
     assert response.status_code == 200
     assert "javascript" in response.headers["content-type"]
     assert response.headers["access-control-allow-origin"] == "*"
-
-
-def test_the_root_leads_to_the_demo(http: httpx.Client) -> None:
-    assert http.get("/").headers["location"] == "/demo"

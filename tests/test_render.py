@@ -293,7 +293,8 @@ def test_the_places_to_fill_agree_between_languages() -> None:
 
 def test_every_word_is_used_by_a_template() -> None:
     patterns = word_patterns()
-    assert [key for key, _ in leaves(words("eng")) if not is_asked_for(key, patterns)] == []
+    of_pages = [key for key, _ in leaves(words("eng")) if not key.startswith("cabinet.")]  # spoken by scripts
+    assert [key for key in of_pages if not is_asked_for(key, patterns)] == []
 
 
 def test_every_word_a_template_asks_for_exists() -> None:

@@ -293,7 +293,11 @@ LENIENT["saved-card-payment-request"] = LENIENT["payment-object"] - {"autoBackLi
 
 # The control API's requests; the samples of these and of its answers stand in the OpenAPI document.
 CONTROL_REQUESTS: Final = {
-    f"control-{name}" for name in ("clock", "faults", "merchant", "merchant-change", "payment", "resend", "script")
+    f"control-{name}"
+    for name in (
+        *("challenge", "check", "clock", "faults", "link", "merchant", "merchant-change"),
+        *("operation", "payment", "resend", "script", "session"),
+    )
 }
 
 
@@ -310,7 +314,14 @@ def _samples_of_control(part: Any) -> Iterator[tuple[str, Any]]:
     yield from chain.from_iterable(map(_samples_of_control, part.values()))
 
 
-CONTROL: Final = list(_samples_of_control(json.loads(resources.OPENAPI.read_text("utf-8"))))
+_DOCUMENT: Final = json.loads(resources.OPENAPI.read_text("utf-8"))
+_CHECK: Final = _DOCUMENT["paths"]["/_control/merchants/{client_id}/check-handler"]["post"]["responses"]["200"]
+_VERDICT: Final = _CHECK["content"]["application/x-ndjson"]["example"]
+CONTROL: Final = list(_samples_of_control(_DOCUMENT))
+CONTROL.append(("control-verdict", _VERDICT))
+CONTROL.append(
+    ("control-scorecard", {"post_link": "https://shop.example/", "safe": True, "advice": "", "checks": [_VERDICT]})
+)
 CONTROL.append(("control-event", next(sample for name, sample in CONTROL if name == "control-events")["events"][0]))
 # Where an answer leaves out what there is not, and where anything may stand.
 NOT_ALL: Final = {"match", "then", "amount"}

@@ -7,8 +7,11 @@ from typing import Any, Final
 
 from mock_epay import fake, resources
 from mock_epay.dialects import SPELLINGS
+from mock_epay.errors import BadField
 from mock_epay.model import Merchant, Terminal
 from mock_epay.settings import Settings, rows
+
+SOURCE: Final = "documented: control API"
 
 # The settings that a merchant may have of its own.
 OWN: Final = tuple(row.name for row in rows() if row.per_merchant)
@@ -37,18 +40,17 @@ def make(facts: Mapping[str, Any], settings: Settings) -> Merchant:
     client_id = facts.get("client_id") or f"shop-{fake.Fake(seed).word('client_id').lower()}"
     invented = fake.Fake(seed, client_id)
     two_stage = facts.get("two_stage", SPELLINGS[own["dialect"]].two_stage)
-    terminal = {
-        "id": facts.get("terminal") or invented.uuid("terminal"),
-        "tid": invented.digits("tid", 8),
-        "shop_id": invented.uuid("shop"),
-    }
+    rows = facts.get("terminals") or [{"id": facts["terminal"]} if facts.get("terminal") else {}]
     return Merchant(
         client_id=client_id,
         client_secret=facts.get("client_secret") or invented.word("client_secret"),
         name=facts.get("name") or f"Shop {client_id}",
         email=facts.get("email") or f"{client_id}@example.kz",
         password=facts.get("password") or invented.word("password"),
-        terminals=tuple(Terminal(**row, two_stage=two_stage) for row in facts.get("terminals", [terminal])),
+        terminals=tuple(
+            Terminal(**_invented_terminal(invented, number) | {"two_stage": two_stage} | row)
+            for number, row in enumerate(rows)
+        ),
         seed=seed,
         **own,
     )
@@ -59,5 +61,32 @@ def change(merchant: Merchant, facts: Mapping[str, Any]) -> Merchant:
     changes = dict(facts)
     if "two_stage" in changes:
         two_stage = changes.pop("two_stage")
-        changes["terminals"] = tuple(replace(terminal, two_stage=two_stage) for terminal in merchant.terminals)
+        changes["terminals"] = [{"id": one.id, "two_stage": two_stage} for one in merchant.terminals]
+    if "terminals" in changes:
+        changes["terminals"] = _with_changes(merchant, changes["terminals"])
     return replace(merchant, **changes)
+
+
+def _invented_terminal(invented: fake.Fake, number: int) -> dict[str, Any]:
+    """Return the facts of a merchant's terminal; the first one's stay what they are whatever else there is."""
+    more = f" {number + 1}" if number else ""
+    return {
+        "id": invented.uuid(f"terminal{more}"),
+        "tid": invented.digits(f"tid{more}", 8),
+        "shop_id": invented.uuid(f"shop{more}"),
+    }
+
+
+def _with_changes(merchant: Merchant, rows: Sequence[Mapping[str, Any]]) -> tuple[Terminal, ...]:
+    """Return a merchant's terminals, those of the rows changed.
+
+    Raises:
+        BadField: a row is about a terminal that the merchant does not have.
+
+    """
+    terminals = {one.id: one for one in merchant.terminals}
+    for number, row in enumerate(rows):
+        if row["id"] not in terminals:
+            raise BadField(f"terminals.{number}.id", row["id"], f"a terminal of {merchant.client_id}", SOURCE)
+        terminals[row["id"]] = replace(terminals[row["id"]], two_stage=row["two_stage"])
+    return tuple(terminals.values())

@@ -6,32 +6,39 @@ import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import count
 from typing import Any, Final, TypeVar
 
-from mock_epay.bank import Bank, merchants, notices, scripts
-from mock_epay.desk import payments, stories
+from mock_epay.bank import Bank, links, merchants, notices, operations, scripts
+from mock_epay.clock import Clock
+from mock_epay.desk import invoices, payments, recipes, sessions, stories
+from mock_epay.desk.invoices import Page, Search
 from mock_epay.desk.payments import DirectPayment
+from mock_epay.desk.recipes import Recipe
 from mock_epay.desk.stories import Notice, Timeline
 from mock_epay.desk.timekeeper import Happening, Timekeeper
-from mock_epay.errors import BadField, Conflict, NotFound, NotInTime
+from mock_epay.errors import BadField, Conflict, NotFound, NotInTime, WrongUser
 from mock_epay.model import (
     EVENTS,
     Challenge,
     Delivery,
     DeliveryState,
     Event,
-    Invoice,
+    InvoiceLink,
+    LinkRequest,
     Merchant,
     Status,
     Transaction,
     Wait,
 )
+from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
 from mock_epay.script import NextDecision, PlannedFault, Rule, Script
 from mock_epay.store import UnknownMerchantError, Work
 
 LATEST: Final = "latest"
+PUBLISHED: Final = "those of the documented merchant stand in the README, and are filled in on the sign-in page"
 SOURCE: Final = "documented: control API"
 
 _YEAR_S: Final = 31_556_952
@@ -132,6 +139,33 @@ class Desk:
         if merchant is None:
             raise UnknownMerchantError(client_id)
         return merchant
+
+    async def sign_in(self, email: str, password: str) -> tuple[Merchant, str]:
+        """Return the merchant whose user this is, and the proof that they have signed in.
+
+        Raises:
+            WrongUser: nobody is.
+
+        """
+        for merchant in await self._store.merchants():
+            if sessions.is_user(merchant, email, password):
+                return merchant, sessions.prove(merchant, Clock().now())
+        raise WrongUser(
+            "no merchant has a user with this e-mail address and this password; " + PUBLISHED,
+            field="email",
+            rule="the e-mail address of a merchant's user, with the password that belongs to it",
+            source=SOURCE,
+        )
+
+    async def enter(self, client_id: str) -> tuple[Merchant, str]:
+        """Return a merchant, and the proof that its user has signed in; for a cabinet that is open to all."""
+        merchant = await self.merchant(client_id)
+        return merchant, sessions.prove(merchant, Clock().now())
+
+    async def signed_in(self, proof: str) -> Merchant | None:
+        """Return the merchant whose user has signed in with this proof; None when it proves nothing, or no more."""
+        merchant = await self._store.merchant(sessions.claimed(proof))
+        return merchant if merchant and sessions.holds(merchant, proof, Clock().now()) else None
 
     async def change_merchant(self, client_id: str, facts: Mapping[str, Any]) -> Merchant:
         """Change facts and settings of a merchant, from now on."""
@@ -236,16 +270,65 @@ class Desk:
 
     async def challenge(self, client_id: str, transaction: Transaction) -> Challenge | None:
         """Return the issuer's question that a transaction waits for."""
-        if transaction.status is not Status.THREE_DS:
-            return None
         async with self._store.work(client_id) as work:
-            return (await work.find(Challenge, "transaction_id", transaction.id))[-1]
+            return await stories.challenge(work, transaction)
 
-    async def invoices(self, client_id: str) -> Sequence[tuple[Invoice, Transaction | None]]:
-        """Return a merchant's invoices, each with its latest transaction, oldest first."""
+    async def operate(self, client_id: str, operation: str, transaction_id: str, amount: Decimal | None) -> Transaction:
+        """Charge, cancel or refund, as the shop may, without a token of the shop's.
+
+        Raises:
+            NotFound: there is no such transaction.
+            BadField: what the bank would say: its state forbids it (477); too much money.
+
+        """
+        notes = await self.bank.notes(client_id)
         async with self._store.work(client_id) as work:
-            latest = {one.invoice_id: one for one in await work.all(Transaction)}
-            return [(invoice, latest.get(invoice.number)) for invoice in await work.all(Invoice)]
+            transaction = await _one(work, Transaction, transaction_id)
+            await operations.OPERATIONS[operation](work, transaction.id, amount, notes)
+            return await _one(work, Transaction, transaction.id)
+
+    async def answer(self, client_id: str, transaction_id: str, answer: payments.Answer) -> Transaction:
+        """Answer the issuer's question as the cardholder may, and let the payment go on.
+
+        Raises:
+            NotFound: there is no such transaction.
+            Conflict: it waits for no answer.
+
+        """
+        transaction = await self.transaction(client_id, transaction_id)
+        asked = await self.challenge(client_id, transaction)
+        if asked is None or not (await self.bank.challenge(asked.id)).open:
+            raise Conflict("status", transaction.status, "3D, and not answered yet: nobody is asked here", SOURCE)
+        await payments.answer(self.bank, asked, answer)
+        return await self.transaction(client_id, transaction.id)
+
+    async def make_link(self, client_id: str, asked: LinkRequest, notes: Notes) -> InvoiceLink:
+        """Let an order wait at an address, as the bank's invoice links do, without a token of the shop's.
+
+        An order without a number has the next that is free.
+
+        Raises:
+            BadField: the invoice number is taken or paid.
+
+        """
+        async with self._store.work(client_id) as work:
+            return await links.make(work, asked, notes)
+
+    async def free_number(self, client_id: str) -> str:
+        """Return an invoice number that nobody has used."""
+        async with self._store.work(client_id) as work:
+            return await payments.free_number(work)
+
+    async def invoices(self, client_id: str, search: Search) -> Page:
+        """Return the invoices of a merchant's that are meant.
+
+        Raises:
+            BadField: there is no such state; the page before ended with an invoice that is not there.
+
+        """
+        events = await self._store.events(client_id)
+        async with self._store.work(client_id) as work:
+            return await invoices.page(work, search, events)
 
     async def timeline(self, client_id: str, invoice_id: str) -> Timeline:
         """Return all that is known of an invoice.
@@ -257,6 +340,16 @@ class Desk:
         events = await self._store.events(client_id)
         async with self._store.work(client_id) as work:
             return await stories.timeline(work, invoice_id, events)
+
+    async def recipe(self, client_id: str, invoice_id: str) -> Recipe:
+        """Return how all that is known of an invoice happens again.
+
+        Raises:
+            NotFound: this merchant has no such invoice.
+
+        """
+        line = await self.timeline(client_id, invoice_id)
+        return recipes.recipe(line, await self.merchant(client_id))
 
     async def postlinks(
         self, client_id: str, *, invoice_id: str = "", transaction_id: str = "", state: str = ""

@@ -9,7 +9,7 @@ from mock_epay import lz
 from mock_epay.bank import Bank
 from mock_epay.bank.checkouts import Choice
 from mock_epay.errors import BadField
-from mock_epay.model import Card, Invoice, Merchant, Payer, Status, Token, Transaction
+from mock_epay.model import Card, Challenge, Invoice, Merchant, Payer, Status, Token, Transaction
 from mock_epay.store import Work
 from mock_epay.wire import incoming
 
@@ -60,11 +60,25 @@ async def pay(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Transac
     choice = Choice(saved_card=payment.saved_card, save_card=order.card_save, plan=payment.plan)
     transaction = await bank.pay(checkout_id, payment.card, payment.payer, choice)
     if transaction.status is Status.THREE_DS and payment.answer != "leave":
-        await _answer(bank, checkout_id, payment.answer)
+        await answer(
+            bank, (await bank.challenge((await bank.checkout(checkout_id)).challenge_id)).challenge, payment.answer
+        )
     await bank.payer_waits(transaction.id)
     if (await bank.checkout(checkout_id)).awaits_leaving:  # there is no browser that could go back to the shop
         await bank.leave_page(checkout_id)
     return (await bank.transaction(transaction.id))[0]
+
+
+async def answer(bank: Bank, asked: Challenge, how: Answer) -> None:
+    """Answer the issuer's question, rightly, as often as it can be answered wrongly, or with the wish to stop.
+
+    Where the shop's own form began it, the answer is brought back to the bank as the cardholder's browser does.
+    """
+    code = {"pass": asked.code, "fail": _WRONG, "cancel": None}[how]
+    while (seen := await bank.answer_challenge(asked.id, code)).open:
+        pass
+    if not asked.checkout_id:
+        await bank.confirm_in_browser(asked.token, asked.id, seen.challenge.pa_res)
 
 
 async def _token(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Token:
@@ -75,7 +89,7 @@ async def _token(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Toke
 
     """
     async with bank.store.work(merchant.client_id) as work:
-        number = payment.fields.get("invoiceId") or await _free_number(work)
+        number = payment.fields.get("invoiceId") or await free_number(work)
         if payment.token:
             return await _given(work, payment.token)
         asked = await work.find(Token, "invoice_id", number)
@@ -100,7 +114,7 @@ async def _given(work: Work, access_token: str) -> Token:
     return token
 
 
-async def _free_number(work: Work) -> str:
+async def free_number(work: Work) -> str:
     """Return an invoice number that nobody has used, the first that is free."""
     numbers = (f"{number:09}" for number in count(len(await work.all(Invoice)) + 1))
     free = next(numbers)
@@ -121,11 +135,3 @@ def _object(token: Token, merchant: Merchant) -> dict[str, str]:
         "language": "eng",
         "description": f"Invoice {request.invoice_id} of {merchant.name}",
     }
-
-
-async def _answer(bank: Bank, checkout_id: str, answer: Answer) -> None:
-    """Answer the issuer's question, rightly, as often as it can be answered wrongly, or with the wish to stop."""
-    challenge_id = (await bank.checkout(checkout_id)).challenge_id
-    while (seen := await bank.challenge(challenge_id)).open:
-        code = {"pass": seen.challenge.code, "fail": _WRONG, "cancel": None}[answer]
-        await bank.answer_challenge(challenge_id, code)

@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
 
+from mock_epay.desk import comparisons
+from mock_epay.desk.comparisons import Compared
 from mock_epay.errors import NotFound
 from mock_epay.model import (
     EVENTS,
     Attempt,
+    Challenge,
+    Checkout,
     Delivery,
     DeliveryState,
     Event,
@@ -70,10 +74,13 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """All that is known of an invoice."""
+    """All that is known of an invoice. `challenge` is the issuer's question that it waits for."""
 
     invoice: Invoice
     hints: Sequence[Hint]
+    tokens: Sequence[Token]
+    compared: Sequence[Compared]
+    challenge: Challenge | None
     transactions: Sequence[Transaction]
     notices: Sequence[Notice]
     events: Sequence[Event]
@@ -91,14 +98,38 @@ async def timeline(work: Work, invoice_id: str, events: Sequence[Event]) -> Time
     if invoice is None:
         raise NotFound(await _unknown(work, invoice_id), field="invoice_id")
     own = [event for event in events if event.invoice_id == invoice_id]
+    tokens = await work.find(Token, "invoice_id", invoice_id)
+    transactions = await work.find(Transaction, "invoice_id", invoice_id)
+    deliveries = await work.find(Delivery, "invoice_id", invoice_id)
     return Timeline(
         invoice=invoice,
         hints=await hints(work, invoice_id),
-        transactions=await work.find(Transaction, "invoice_id", invoice_id),
-        notices=[await notice(work, one) for one in await work.find(Delivery, "invoice_id", invoice_id)],
+        tokens=tokens,
+        compared=await _compared(work, tokens, transactions, deliveries),
+        challenge=await challenge(work, transactions[-1]) if transactions else None,
+        transactions=transactions,
+        notices=[await notice(work, one) for one in deliveries],
         events=own,
         story=[sentence(event) for event in own],
     )
+
+
+async def challenge(work: Work, transaction: Transaction) -> Challenge | None:
+    """Return the issuer's question that a transaction waits for."""
+    if transaction.status is not Status.THREE_DS:
+        return None
+    return (await work.find(Challenge, "transaction_id", transaction.id))[-1]
+
+
+async def _compared(
+    work: Work, tokens: Sequence[Token], transactions: Sequence[Transaction], deliveries: Sequence[Delivery]
+) -> Sequence[Compared]:
+    """Compare what belongs to the latest attempt: its token, or else the latest, and the latest of its postlinks."""
+    latest = transactions[-1] if transactions else None
+    sent = [one for one in deliveries if latest and one.transaction_id == latest.id]
+    checkout = await work.get(Checkout, latest.checkout_id) if latest else None
+    token = await work.get(Token, checkout.token) if checkout else (tokens[-1] if tokens else None)
+    return comparisons.compare(token.request if token else None, latest, sent[-1] if sent else None)
 
 
 async def notice(work: Work, delivery: Delivery) -> Notice:
@@ -108,9 +139,17 @@ async def notice(work: Work, delivery: Delivery) -> Notice:
 
 async def hints(work: Work, invoice_id: str) -> Sequence[Hint]:
     """Return what in the requests about an invoice the bank may not like, each once."""
-    tokens = await work.find(Token, "invoice_id", invoice_id)
-    links = [link for link in await work.all(InvoiceLink) if link.order.invoice_id == invoice_id]
-    transactions = await work.find(Transaction, "invoice_id", invoice_id)
+    return hints_of(
+        await work.find(Token, "invoice_id", invoice_id),
+        [link for link in await work.all(InvoiceLink) if link.order.invoice_id == invoice_id],
+        await work.find(Transaction, "invoice_id", invoice_id),
+    )
+
+
+def hints_of(
+    tokens: Sequence[Token], links: Sequence[InvoiceLink], transactions: Sequence[Transaction]
+) -> Sequence[Hint]:
+    """Return what in these requests the bank may not like, each once."""
     requests = [token.request.hints for token in tokens]
     orders = [one.order.hints for one in links] + [one.order.hints for one in transactions]
     return list(dict.fromkeys(chain.from_iterable(requests + orders)))

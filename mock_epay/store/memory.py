@@ -262,9 +262,8 @@ class MemoryWork:
 
     async def all(self, kind: type[E]) -> Sequence[E]:
         """See `Work`."""
-        keys = dict.fromkeys(self._world.things[kind])
-        keys |= dict.fromkeys(key for saved_kind, key in self._saved if saved_kind is kind)
-        return [thing for key in keys if (thing := await self.get(kind, key))]
+        own = {key: thing for (saved_kind, key), thing in self._saved.items() if saved_kind is kind}
+        return cast("list[E]", list((self._world.things[kind] | own).values()))
 
     def save(self, *things: Stored) -> None:
         """See `Work`."""

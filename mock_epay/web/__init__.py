@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import resources
@@ -20,7 +20,8 @@ from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
-from mock_epay.web import acs, api, control, demo, guard, oauth, payform, reference
+from mock_epay.web import acs, api, cabinet, control, demo, guard, oauth, payform, reference
+from mock_epay.web.checks import CheckHandler
 
 _log: Final = logging.getLogger("mock_epay")
 
@@ -28,10 +29,10 @@ DEMO_MERCHANT: Final = "test"
 _PAGES: Final = ("/payform", "/acs")  # what stands there answers with pages
 
 
-def create_app(bank: Bank, rules: Sequence[Rule] = ()) -> Starlette:
+def create_app(bank: Bank, rules: Sequence[Rule] = (), check_handler: CheckHandler | None = None) -> Starlette:
     """Return the application over a bank; its lifespan runs what happens by itself, such as the delivery of postlinks.
 
-    The rules hold for every merchant.
+    The rules hold for every merchant. `check_handler` checks a shop's handler of postlinks for a visitor.
     """
     settings = bank.settings
     roads = Roads(settings.postlink_hosts, settings.postlink_localhost, settings.postlink_allow)
@@ -51,24 +52,24 @@ def create_app(bank: Bank, rules: Sequence[Rule] = ()) -> Starlette:
             await asyncio.gather(*works, return_exceptions=True)
 
     return Starlette(
-        routes=_routes(bank, desk),
+        routes=_routes(bank, desk, check_handler),
         lifespan=lifespan,
         exception_handlers={Refusal: _refused, HTTPException: _lost, Exception: _failed},
     )
 
 
-def _routes(bank: Bank, desk: Desk) -> list[BaseRoute]:
+def _routes(bank: Bank, desk: Desk, check_handler: CheckHandler | None) -> list[BaseRoute]:
     return [
         *oauth.routes(bank),
         *api.routes(bank),
         *payform.routes(bank),
         *acs.routes(bank),
-        *control.routes(desk),
+        *control.routes(desk, check_handler),
         Route("/schemas/samples/{name}.json", _sample),
         Route("/schemas/{name}.json", _schema),
         *reference.routes(),
         *demo.demo_shop(**_demo_credentials()),
-        Route("/", _welcome),
+        *cabinet.routes(bank.settings),
     ]
 
 
@@ -87,10 +88,6 @@ def _report(work: "asyncio.Task[NoReturn]") -> None:
     wrong = None if work.cancelled() else work.exception()
     if wrong is not None:
         _log.critical("%s has stopped; please report it", work.get_name(), exc_info=wrong)
-
-
-async def _welcome(_: Request) -> Response:
-    return RedirectResponse("/demo")
 
 
 async def _schema(request: Request) -> Response:

@@ -4,43 +4,60 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from mock_epay import __version__
-from mock_epay.desk import Changes, Desk
+from mock_epay import __version__, qr
+from mock_epay.desk import Changes, Desk, invoices, sessions
+from mock_epay.desk.invoices import Search
 from mock_epay.desk.payments import Answer, DirectPayment
-from mock_epay.errors import BadField
+from mock_epay.errors import BadField, NotFound
 from mock_epay.model import EVENTS, Merchant, Transaction
 from mock_epay.store import UnknownMerchantError
-from mock_epay.web import cardform, guard, views
+from mock_epay.web import cardform, checks, guard, recipes, views
+from mock_epay.web.checks import CheckHandler
 from mock_epay.wire import contracts, control
 
 PREFIX: Final = "/_control"
 SOURCE: Final = "documented: control API"
+COOKIE: Final = "mock_epay_session"
+USUAL: Final = "test"  # whose cabinet opens by itself where it is open to all
 
 _LONGEST_WAIT_S: Final = 60
 _USUAL_WAIT_S: Final = 5
 _HEALTH: Final = "/health"  # for the health checks of containers, which have no token
+_SESSION: Final = "/session"
 _STREAM: Final = "text/event-stream"
 _PING_S: Final = 15
 _MOST_DIGITS: Final = 15
 
+Asked = Literal["nothing", "token", "session of anybody", "session of the merchant"]
+_OWNER: Final = "session of the merchant"
+# What is as good as the control token, where one is set; elsewhere it is a session of the merchant in the address.
+_ASKED: Final[dict[str, Asked]] = {
+    _HEALTH: "nothing",
+    _SESSION: "nothing",
+    "/merchants": "token",
+    **dict.fromkeys(("/settings", "/cards", "/reasons", "/qr"), "session of anybody"),
+}
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def routes(desk: Desk) -> list[BaseRoute]:
+def routes(desk: Desk, check_handler: CheckHandler | None = None) -> list[BaseRoute]:
     """Return the control API. Each row has its methods, in capitals, and what answers them."""
-    door = Control(desk)
+    door = Control(desk, check_handler)
     one = "/merchants/{client_id}"
     rows: list[tuple[str, dict[str, Endpoint]]] = [
         (_HEALTH, {"GET": door.health}),
         ("/settings", {"GET": door.settings}),
         ("/cards", {"GET": door.cards}),
         ("/reasons", {"GET": door.reasons}),
+        ("/qr", {"GET": door.qr}),
+        (_SESSION, {"GET": door.session, "POST": door.sign_in, "DELETE": door.sign_out}),
         ("/merchants", {"GET": door.merchants, "POST": door.new_merchant}),
         (one, {"GET": door.merchant, "PATCH": door.change_merchant, "DELETE": door.drop_merchant}),
         (f"{one}/reset", {"POST": door.reset}),
@@ -50,18 +67,26 @@ def routes(desk: Desk) -> list[BaseRoute]:
         (f"{one}/payments", {"POST": door.pay}),
         (f"{one}/transactions", {"GET": door.transactions}),
         (f"{one}/transactions/{{id}}", {"GET": door.transaction}),
+        *(
+            (f"{one}/transactions/{{id}}/{operation}", {"POST": door.operation(operation)})
+            for operation in ("charge", "cancel", "refund")
+        ),
+        (f"{one}/transactions/{{id}}/challenge", {"POST": door.answer}),
+        (f"{one}/links", {"POST": door.make_link}),
         (f"{one}/invoices", {"GET": door.invoices}),
         (f"{one}/invoices/{{invoice_id}}", {"GET": door.timeline}),
+        (f"{one}/invoices/{{invoice_id}}/test", {"GET": door.test}),
         (f"{one}/postlinks", {"GET": door.postlinks}),
         (f"{one}/postlinks/{{id}}", {"GET": door.postlink}),
         (f"{one}/postlinks/{{id}}/resend", {"POST": door.resend}),
         (f"{one}/postlinks/{{id}}/release", {"POST": door.release}),
         (f"{one}/postlinks/{{id}}/cancel", {"POST": door.cancel}),
+        (f"{one}/check-handler", {"POST": door.check_handler}),
         (f"{one}/events", {"GET": door.events}),
         (f"{one}/wait", {"GET": door.wait}),
     ]
     return [
-        Route(PREFIX + path, door.guarded(methods, open_=path == _HEALTH), methods=list(methods))
+        Route(PREFIX + path, door.guarded(methods, _ASKED.get(path, _OWNER)), methods=list(methods))
         for path, methods in rows
     ]
 
@@ -69,19 +94,19 @@ def routes(desk: Desk) -> list[BaseRoute]:
 class Control:
     """The control API over one desk."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, check_handler: CheckHandler | None) -> None:
         self._desk = desk
+        self._check_handler = check_handler
         self._settings = desk.bank.settings
-        self._names = frozenset(
-            name.strip().lower() for name in self._settings.control_hosts.split(",") if name.strip()
-        )
+        self._names = guard.own_names(self._settings)
 
-    def guarded(self, methods: Mapping[str, Endpoint], *, open_: bool = False) -> Endpoint:
-        """Return what answers one address, for visitors that are let in; an open one asks for no control token."""
-        token = "" if open_ else self._settings.control_token
+    def guarded(self, methods: Mapping[str, Endpoint], asked: "Asked") -> Endpoint:
+        """Return what answers one address, for visitors that are let in: with the control token, or what is `asked`."""
 
         async def answered(request: Request) -> Response:
-            guard.check_visitor(request, names=self._names, token=token)
+            guard.check_visitor(request, self._names)
+            if not (asked == "nothing" or guard.brings(request, self._settings.control_token)):
+                await self._check_session(request, asked)
             method = "GET" if request.method == "HEAD" else request.method
             try:
                 return await methods[method](request)
@@ -89,6 +114,53 @@ class Control:
                 raise await self._desk.unknown(str(unknown.args[0])) from None
 
         return answered
+
+    async def _check_session(self, request: Request, asked: "Asked") -> None:
+        """Refuse who lacks the control token, unless a session is as good here.
+
+        Raises:
+            InvalidToken: it is not, or there is none.
+
+        """
+        user = await self._desk.signed_in(request.cookies.get(COOKIE, "")) if asked != "token" else None
+        if user is None or request.path_params.get("client_id", user.client_id) != user.client_id:
+            raise guard.no_token()
+
+    async def session(self, request: Request) -> Response:
+        """Show who is signed in; where the cabinet is open, somebody always is."""
+        user = await self._desk.signed_in(request.cookies.get(COOKIE, ""))
+        if user is None and self._settings.cabinet_open:
+            user = await self._desk.merchant(USUAL)
+        return self._session(user)
+
+    async def sign_in(self, request: Request) -> Response:
+        """Let the user of a merchant into its cabinet."""
+        email, password, client_id = control.session(await self._body(request))
+        if client_id and not self._settings.cabinet_open:
+            rule = "absent, unless the setting cabinet_open lets anybody in: give email and password"
+            raise BadField("client_id", client_id, rule, SOURCE)
+        user, proof = await (self._desk.enter(client_id) if client_id else self._desk.sign_in(email, password))
+        response = self._session(user)
+        self._set_cookie(request, response, proof, int(sessions.LASTS.total_seconds()))
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """Let the user out of the cabinet."""
+        response = _done()
+        self._set_cookie(request, response, "", 0)
+        return response
+
+    async def qr(self, request: Request) -> Response:
+        """Draw the QR code of an address."""
+        drawn = qr.picture(_query(request, "text").get("text", ""))
+        return Response(drawn, headers=guard.NO_STORE, media_type="image/svg+xml")
+
+    def _session(self, user: Merchant | None) -> Response:
+        return self._json("session-response", views.session(user, open_=self._settings.cabinet_open))
+
+    def _set_cookie(self, request: Request, response: Response, proof: str, seconds: int) -> None:
+        secure = request.url.scheme == "https"
+        response.set_cookie(COOKIE, proof, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
     async def health(self, _: Request) -> Response:
         """Say that payments can be taken."""
@@ -211,16 +283,51 @@ class Control:
         found = await self._desk.transaction(_client_id(request), request.path_params["id"])
         return self._json("transaction", await self._transaction(request, found))
 
+    def operation(self, name: str) -> Endpoint:
+        """Return what charges, cancels or refunds a transaction, as the shop may."""
+
+        async def answered(request: Request) -> Response:
+            amount = control.operation(await self._body(request))
+            done = await self._desk.operate(_client_id(request), name, request.path_params["id"], amount)
+            return self._json("transaction", await self._transaction(request, done))
+
+        return answered
+
+    async def answer(self, request: Request) -> Response:
+        """Answer 3-D Secure as the cardholder may."""
+        answer = cast("Answer", control.answer(await self._body(request)))
+        done = await self._desk.answer(_client_id(request), request.path_params["id"], answer)
+        return self._json("transaction", await self._transaction(request, done))
+
+    async def make_link(self, request: Request) -> Response:
+        """Let an order wait at an address."""
+        client_id = _client_id(request)
+        shop_id = (await self._desk.merchant(client_id)).terminals[0].shop_id
+        notes = await self._desk.bank.notes(client_id)
+        free_number = await self._desk.free_number(client_id)
+        asked = control.link(await self._body(request), shop_id, free_number, notes)
+        made = await self._desk.make_link(client_id, asked, notes)
+        return self._json("link-response", views.link(made, guard.base_url(request)), 201)
+
     async def invoices(self, request: Request) -> Response:
         """Show the invoices, a line for each."""
-        found = await self._desk.invoices(_client_id(request))
-        return self._json("invoices", {"invoices": [views.invoice(*one) for one in found]})
+        found = await self._desk.invoices(_client_id(request), _search(request))
+        return self._json("invoices", views.invoices(found))
 
     async def timeline(self, request: Request) -> Response:
         """Show all that is known of an invoice."""
         found = await self._desk.timeline(_client_id(request), request.path_params["invoice_id"])
         transactions = [await self._transaction(request, one) for one in found.transactions]
-        return self._json("timeline", views.timeline(found, transactions))
+        return self._json("timeline", views.timeline(found, transactions, guard.base_url(request)))
+
+    async def test(self, request: Request) -> Response:
+        """Write down, as a test in some language, how an invoice happens again."""
+        language = _query(request, "as").get("as", "")
+        if language not in recipes.LANGUAGES:
+            raise BadField("as", language or None, f"one of {', '.join(recipes.LANGUAGES)}", SOURCE)
+        recipe = await self._desk.recipe(_client_id(request), request.path_params["invoice_id"])
+        headers = guard.NO_STORE | {"Content-Disposition": f'inline; filename="{recipes.LANGUAGES[language].file}"'}
+        return PlainTextResponse(recipes.written(recipe, language, guard.base_url(request)), headers=headers)
 
     async def postlinks(self, request: Request) -> Response:
         """Show postlinks, or wait until there are so many."""
@@ -255,6 +362,17 @@ class Control:
             "postlink", views.notice(await self._desk.cancel(_client_id(request), request.path_params["id"]))
         )
 
+    async def check_handler(self, request: Request) -> Response:
+        """Check a shop's handler of postlinks, and tell each verdict as it is reached."""
+        client_id = _client_id(request)
+        facts = control.check(await self._body(request))
+        await self._desk.merchant(client_id)
+        if self._check_handler is None:
+            raise NotFound("nobody checks handlers here: that takes a server that mock-epay serve has started")
+        run = checks.Run(self._check_handler(client_id, facts))
+        told = await run.begin()
+        return StreamingResponse(told, headers=guard.NO_STORE, media_type="application/x-ndjson")
+
     async def events(self, request: Request) -> Response:
         """Show events, or go on showing them as they happen."""
         query = _query(request, "after", "kind", "invoice_id")
@@ -265,7 +383,7 @@ class Control:
         await self._desk.merchant(client_id)
         if _STREAM in request.headers.get("accept", ""):
             heard = request.headers.get("last-event-id", "")
-            after = int(heard) if heard.isdecimal() and heard.isascii() else after
+            after = await self._place(client_id, int(heard) if heard.isdecimal() and heard.isascii() else after)
             told = self._stream(client_id, after, kind, invoice_id)
             return StreamingResponse(told, headers=guard.NO_STORE, media_type=_STREAM)
         happened = await self._desk.events(client_id, after=after)
@@ -292,6 +410,11 @@ class Control:
                 "postlink": views.notice(notice) if notice else None,
             },
         )
+
+    async def _place(self, client_id: str, heard: int) -> int:
+        """Return the number to go on behind; whoever has heard of more than there is has known another sandbox."""
+        happened = await self._desk.events(client_id)
+        return heard if happened and heard <= happened[-1].number else 0
 
     async def _stream(self, client_id: str, after: int, kind: str, invoice_id: str) -> AsyncIterator[str]:
         """Tell events as they happen, with a word now and then that the line is open; it ends with the merchant."""
@@ -350,6 +473,27 @@ def _query(request: Request, *known: str) -> dict[str, str]:
         if name not in known:
             raise BadField(name, value, f"no such parameter; there are {', '.join(known)}", SOURCE)
     return {name: value.strip() for name, value in request.query_params.items() if value.strip()}
+
+
+def _search(request: Request) -> Search:
+    """Return which invoices an address asks for."""
+    query = _query(request, "order", "limit", "before", "q", "status", "postlink", "reason", "ids")
+    order = query.get("order", "oldest")
+    if order not in invoices.ORDERS:
+        raise BadField("order", order, f"one of {', '.join(invoices.ORDERS)}", SOURCE)
+    limit = _whole(query, "limit", invoices.MOST) if "limit" in query else None
+    if limit is not None and not 1 <= limit <= invoices.MOST:
+        raise BadField("limit", str(limit), f"a whole number from 1 to {invoices.MOST}", SOURCE)
+    return Search(
+        order=cast("Literal['oldest', 'newest']", order),
+        limit=limit,
+        behind=query.get("before", ""),
+        text=query.get("q", ""),
+        status=query.get("status", ""),
+        postlink=query.get("postlink", ""),
+        reason_code=_whole(query, "reason", 0) if "reason" in query else None,
+        numbers=tuple(filter(None, query.get("ids", "").split(","))),
+    )
 
 
 def _whole(query: Mapping[str, str], name: str, usual: int) -> int:

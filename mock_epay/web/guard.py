@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 from mock_epay import addresses
 from mock_epay.errors import SHOWN, BadField, Forbidden, InvalidToken, NotJson, TooLarge
 from mock_epay.notes import Notes
+from mock_epay.settings import Settings
 from mock_epay.wire import outgoing
 
 _POLICY: Final = (
@@ -71,7 +72,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     return bytes(body)
 
 
-def check_visitor(request: Request, *, names: Collection[str], token: str) -> None:
+def check_visitor(request: Request, names: Collection[str]) -> None:
     """Refuse whoever is not a developer's own tool: pages of other sites, names that somebody else gave this machine.
 
     A browser says which site a request comes from. A page that has its own name lead here (DNS rebinding) would be of
@@ -80,27 +81,49 @@ def check_visitor(request: Request, *, names: Collection[str], token: str) -> No
 
     Raises:
         Forbidden: it is such a page or name.
-        InvalidToken: the request lacks the control token.
 
     """
-    host = request.url.hostname or ""
-    if not (addresses.is_own(host) or host.lower() in names):
-        rule = "an address, a local name, or one of the setting control_hosts"
-        raise Forbidden(f"Host is {host[:SHOWN]}: {rule}", field="Host", value=host[:SHOWN], rule=rule, source=CONTROL)
+    check_host(request, names)
     site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
     if site not in {"none", "same-origin"} or origin not in {None, base_url(request)}:
         rule = "requests of other sites' pages are not served"
         raise Forbidden(
             f"a page of {(origin or site)[:SHOWN]} asked: {rule}", field="Origin", rule=rule, source=CONTROL
         )
+
+
+def brings(request: Request, token: str) -> bool:
+    """Return whether a request brings the control token; where none is set, nothing is asked for."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if token and not (scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())):
-        raise InvalidToken(
-            "the control token is missing or wrong: send it in the header Authorization, behind the word Bearer",
-            field="Authorization",
-            rule="Bearer and the setting control_token",
-            source=CONTROL,
-        )
+    return not token or (scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()))
+
+
+def no_token() -> InvalidToken:
+    """Make the refusal of a request that lacks the control token."""
+    return InvalidToken(
+        "the control token is missing or wrong: send it in the header Authorization, behind the word Bearer",
+        field="Authorization",
+        rule="Bearer and the setting control_token",
+        source=CONTROL,
+    )
+
+
+def check_host(request: Request, names: Collection[str]) -> None:
+    """Refuse a request by a name that somebody else may have given this machine.
+
+    Raises:
+        Forbidden: it is neither an address, nor a local name, nor one of these.
+
+    """
+    host = request.url.hostname or ""
+    if not (addresses.is_own(host) or host.lower() in names):
+        rule = "an address, a local name, or one of the setting control_hosts"
+        raise Forbidden(f"Host is {host[:SHOWN]}: {rule}", field="Host", value=host[:SHOWN], rule=rule, source=CONTROL)
+
+
+def own_names(settings: Settings) -> frozenset[str]:
+    """Return the names that this machine may be met by besides local ones."""
+    return frozenset(name.strip().lower() for name in settings.control_hosts.split(",") if name.strip())
 
 
 def check_json(request: Request) -> None:

@@ -8,12 +8,13 @@ from typing import Any, Final
 from mock_epay import issuer, resources, settings
 from mock_epay.bank import merchants
 from mock_epay.desk import ClockFace
+from mock_epay.desk.invoices import Line, Page
 from mock_epay.desk.stories import Notice, Timeline
 from mock_epay.desk.timekeeper import Happening
-from mock_epay.model import Challenge, Event, Invoice, Merchant, Transaction
+from mock_epay.model import Challenge, Event, InvoiceLink, Merchant, Token, Transaction
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule, Script
 from mock_epay.settings import Settings
-from mock_epay.wire import outgoing
+from mock_epay.wire import incoming, outgoing
 from mock_epay.wire.outgoing import number
 
 _SECRETS: Final = {"control_token"}
@@ -63,6 +64,18 @@ def reasons() -> list[Json]:
     ]
 
 
+def session(user: Merchant | None, *, open_: bool) -> Json:
+    """Show who is signed in to the cabinet."""
+    known = {name: getattr(user, name) if user else "" for name in ("client_id", "name", "email")}
+    return known | {"open": open_}
+
+
+def link(shown: InvoiceLink, base_url: str) -> Json:
+    """Show an order that waits at an address."""
+    url = f"{base_url}/api/redirect/invoice-link/{shown.id}"
+    return {"invoice_id": shown.order.invoice_id, "url": url, "expires_at": shown.expires_at.isoformat()}
+
+
 def merchant(shown: Merchant, base_url: str) -> Json:
     """Show a merchant, and the addresses where the sandbox was met."""
     return {
@@ -84,7 +97,7 @@ def merchant(shown: Merchant, base_url: str) -> Json:
             "script": f"{base_url}/payform/payment-api.js?client_id={shown.client_id}",
             "payform": f"{base_url}/payform/",
             "api": base_url,
-            "cabinet": f"{base_url}/",
+            "cabinet": f"{base_url}/cabinet/{shown.client_id}",
         },
     }
 
@@ -166,26 +179,96 @@ def transaction(shown: Transaction, base_url: str, challenge: Challenge | None =
     }
 
 
-def invoice(shown: Invoice, latest: Transaction | None) -> Json:
+def invoice(shown: Line) -> Json:
     """Show an invoice in a line."""
+    latest, sent = shown.latest, shown.postlink
+    order = latest.order if latest else shown.link.order if shown.link else None
+    asked = shown.tokens[-1].request if shown.tokens else None
+    amount = order.amount if order else asked.amount if asked else None
+    reason_code, mask = (latest.reason_code, latest.card) if latest else (0, None)
     return {
-        "invoice_id": shown.number,
-        "paid_by": shown.paid_by,
-        "tokens": shown.tokens,
+        "invoice_id": shown.invoice.number,
+        "paid_by": shown.invoice.paid_by,
+        "tokens": shown.invoice.tokens,
         "status": latest.status.value if latest else "",
+        "amount": None if amount is None else number(amount),
+        "currency": (order.currency if order else asked.currency if asked else None) or "",
+        "description": order.description if order else "",
+        "account_id": order.account_id if order else "",
+        "card_mask": mask.short() if mask else "",
+        "card_type": mask.brand if mask else "",
+        "reason_code": reason_code,
+        "reason": outgoing.reason(reason_code, "eng") if reason_code else "",
+        "decided_by": latest.decided_by if latest else "",
+        "attempts": sum(one.card is not None for one in shown.transactions),
+        "transaction_id": latest.id if latest else "",
+        "postlink": sent.state.value if sent else "",
+        "postlink_id": sent.id if sent else "",
+        "postlink_result": sent.result if sent else "",
+        "tries": sent.tries if sent else 0,
+        "hints": len(shown.hints),
+        "first_at": shown.first_at.isoformat() if shown.first_at else None,
+        "last_at": shown.last_at.isoformat() if shown.last_at else None,
     }
 
 
-def timeline(shown: Timeline, transactions: Sequence[Json]) -> Json:
+def invoices(shown: Page) -> Json:
+    """Show a page of the list of invoices."""
+    lines = [invoice(one) for one in shown.lines]
+    return {"invoices": lines, "total": shown.total, "last_event": shown.last_event}
+
+
+def token(shown: Token) -> Json:
+    """Show what a token was asked for; neither its value nor the secret."""
+    asked = shown.request
+    return {
+        "issued_at": shown.issued_at.isoformat(),
+        "expires_at": shown.expires_at.isoformat(),
+        "spent": shown.spent,
+        "scope": asked.scope,
+        "amount": None if asked.amount is None else number(asked.amount),
+        "currency": asked.currency or "",
+        "terminal": asked.terminal or "",
+        "post_link": asked.post_link or "",
+        "failure_post_link": asked.failure_post_link or "",
+        "secret_hash": bool(asked.secret_hash),
+        "hints": [outgoing.hint(one) for one in asked.hints],
+    }
+
+
+def timeline(shown: Timeline, transactions: Sequence[Json], base_url: str) -> Json:
     """Show all that is known of an invoice."""
     return {
         "invoice_id": shown.invoice.number,
         "paid_by": shown.invoice.paid_by,
         "hints": [outgoing.hint(one) for one in shown.hints],
+        "tokens": [token(one) for one in shown.tokens],
+        "objects": [
+            {
+                "transaction": one.id,
+                "fields": [{"name": name, "value": value} for name, value in incoming.object_pairs(one.order)],
+            }
+            for one in shown.transactions
+        ],
+        "compared": [
+            {"field": one.field, "token": one.token, "object": one.object, "postlink": one.postlink, "same": one.same}
+            for one in shown.compared
+        ],
+        "challenge": challenge(shown.challenge, base_url) if shown.challenge else None,
         "transactions": list(transactions),
         "postlinks": [notice(one) for one in shown.notices],
         "events": [event(one) for one in shown.events],
         "story": list(shown.story),
+    }
+
+
+def challenge(shown: Challenge, base_url: str) -> Json:
+    """Show what the issuer asks the cardholder."""
+    return {
+        "transaction": shown.transaction_id,
+        "url": f"{base_url}/acs/{shown.id}",
+        "tries_left": shown.tries_left,
+        "expires_at": shown.expires_at.isoformat(),
     }
 
 

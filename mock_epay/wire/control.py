@@ -11,8 +11,11 @@ from typing import Any, Final
 
 from mock_epay import issuer, resources, script
 from mock_epay.errors import BadField
+from mock_epay.model import LinkRequest
+from mock_epay.notes import Notes
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule
 from mock_epay.settings import RETRY_PROFILES
+from mock_epay.wire import incoming
 from mock_epay.wire.contracts import check_closed
 
 SOURCE: Final = "documented: control API"
@@ -40,6 +43,7 @@ _OBJECT: Final = {
     "email": "email",
     "phone": "phone",
 }
+_LINK: Final = {"email": "recipient_contact", "phone": "recipient_contact_sms"}  # as the bank calls them there
 _USUAL_CARD: Final = next(iter(issuer.test_cards()))
 
 
@@ -194,6 +198,65 @@ def payment(fields: Mapping[str, Any]) -> PaymentRequest:
         form=card | payer | {"card_id": fields.get("saved_card", "")},
         more=more,
     )
+
+
+def operation(fields: Mapping[str, Any]) -> Decimal | None:
+    """Read how much is to be charged, cancelled or refunded; None is all of it.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-operation", fields)
+    return incoming.operation_amount({name: str(value) for name, value in fields.items()}, {})
+
+
+def answer(fields: Mapping[str, Any]) -> str:
+    """Read what the cardholder does, who is asked by 3-D Secure.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-challenge", fields)
+    return str(fields["answer"])
+
+
+def link(fields: Mapping[str, Any], shop_id: str, free_number: str, notes: Notes) -> LinkRequest:
+    """Read what is to be paid through an invoice link of a shop's.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-link", fields)
+    number = fields.get("invoice_id") or free_number
+    usual: dict[str, Any] = {"amount": 100, "currency": "KZT", "description": f"Order {number}", "language": "eng"}
+    said = {_LINK.get(name, name): value for name, value in fields.items()}
+    order = usual | said | {"invoice_id": number, "shop_id": shop_id}
+    return incoming.link_request(order | {"amount": Decimal(order["amount"])}, notes)
+
+
+def session(fields: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Read who wants to sign in: e-mail address, password, or the merchant alone.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-session", fields)
+    return fields.get("email", ""), fields.get("password", ""), fields.get("client_id", "")
+
+
+def check(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read where a shop takes postlinks, and what is known of its orders.
+
+    Raises:
+        BadField: a field breaks its rule, or means nothing.
+
+    """
+    check_closed("control-check", fields)
+    return _floats(fields)
 
 
 def resend(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -189,8 +189,18 @@ def invoice_link(body: bytes, notes: Notes) -> LinkRequest:
         BadField: a field is missing or breaks its rule.
 
     """
+    return link_request(json_object(body), notes)
+
+
+def link_request(fields: Mapping[str, Any], notes: Notes) -> LinkRequest:
+    """Read the fields of a request for an invoice link.
+
+    Raises:
+        BadField: a field is missing or breaks its rule.
+
+    """
     schema = "invoice-link-request"
-    filled = _typed(schema, json_object(body), notes)
+    filled = _typed(schema, fields, notes)
     order = _order(schema, filled, _LINK, notes)
     return LinkRequest(
         order=order,

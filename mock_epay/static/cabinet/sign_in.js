@@ -1,0 +1,32 @@
+// The cabinet's door: whoever is signed in goes on, the others say who they are.
+
+import { address, ask, common } from "./api.js";
+
+const form = document.getElementById("sign-in");
+const problem = document.getElementById("problem");
+
+const session = await common("/session");
+if (session.client_id) enter(session.client_id);
+else document.body.dataset.state = "open";
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  problem.hidden = true;
+  const { email, password } = Object.fromEntries(new FormData(form));
+  try {
+    const answer = await ask("POST", "/_control/session", { email, password });
+    enter((await answer.json()).client_id);
+  } catch (refusal) {
+    problem.textContent = refusal.message;
+    problem.hidden = false;
+    form.elements.password.focus();
+  }
+});
+
+// The way back is a page of this merchant's cabinet, or none.
+function enter(clientId) {
+  const home = `/cabinet/${encodeURIComponent(clientId)}`;
+  const wish = new URL(new URLSearchParams(location.search).get("next") ?? "", location.origin);
+  const own = wish.origin === location.origin && (wish.pathname === home || wish.pathname.startsWith(`${home}/`));
+  location.replace(own ? wish.pathname + wish.search : address(home));
+}

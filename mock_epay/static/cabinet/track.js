@@ -1,0 +1,43 @@
+// The whole life of an invoice on one line, which wanders between those who took its steps.
+
+import { h, sign, svg } from "./dom.js";
+import { span, t } from "./words.js";
+
+const LANES = ["shop", "customer", "issuer", "postlink"];
+const WIDE = 92;
+const HIGH = 58;
+const LEFT = 46;
+
+export function track(steps, waiting, open) {
+  const points = steps.map(({ lane }, at) => [LEFT + at * WIDE, HIGH * LANES.indexOf(lane) + 22]);
+  const end = waiting && [LEFT + steps.length * WIDE, HIGH * LANES.indexOf(waiting[0]) + 22];
+  const wide = LEFT + (steps.length - 1 + (end ? 1 : 0)) * WIDE + LEFT;
+  const line = svg("svg", { class: "line", width: wide, height: HIGH * LANES.length, "aria-hidden": "true", focusable: "false" },
+    LANES.map((_, at) => svg("path", { class: "lane", d: `M0 ${at * HIGH + 22}H${wide}` })),
+    points.slice(1).map((point, at) => svg("path", { class: `way ${steps[at + 1].tone}`, d: curve(points[at], point) })),
+    end && svg("path", { class: "way ahead", d: curve(points.at(-1) ?? [0, end[1]], end) }));
+  const stops = steps.map((step, at) => {
+    const passed = at ? Date.parse(step.at) - Date.parse(steps[at - 1].at) : 0;
+    const stop = h("button", { class: `stop ${step.tone}`, type: "button", "data-testid": `stop-${step.event.number}`, onclick: () => open(step) },
+      sign(step.sign), h("span.name", {}, t(`short.${step.kind.replace(".", "_")}`), step.count > 1 && ` \u00d7${step.count}`),
+      h("span.gap", {}, at ? `+${span(Math.max(0, passed))}` : ""));
+    [stop.style.left, stop.style.top] = [`${points[at][0] - WIDE / 2}px`, `${points[at][1] - 11}px`];
+    return stop;
+  });
+  if (end) {
+    const ghost = h("span.stop.ghost", { "data-testid": "waits" }, sign("wait"), h("span.name", {}, t(`waits.${waiting[1]}`)));
+    [ghost.style.left, ghost.style.top] = [`${end[0] - WIDE / 2}px`, `${end[1] - 11}px`];
+    stops.push(ghost);
+  }
+  const field = h("div.field-of-play", {}, line, stops);
+  field.style.width = `${wide}px`;
+  const sliding = h("div.slide", { tabindex: 0, role: "group", "aria-label": t("invoice.track") }, field);
+  requestAnimationFrame(() => { sliding.scrollLeft = sliding.scrollWidth; });
+  return h("div.track", { "data-testid": "track" }, h("div.lanes", { "aria-hidden": "true" }, LANES.map((lane) => h("span", {}, t(`lane.${lane}`)))), sliding);
+}
+
+function curve([x1, y1], [x2, y2]) {
+  if (y1 === y2) return `M${x1} ${y1}H${x2}`;
+  const middle = (x1 + x2) / 2;
+  return `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`;
+}
