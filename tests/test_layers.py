@@ -19,8 +19,9 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "__main__",
         "cli pytest_plugin",
         "commands",
-        "handler_check",
+        "handler_check ready",
         "server client",
+        "tls journal",
         "web",
         "web.acs",
         "web.oauth web.payform web.api web.control web.reference",
@@ -62,6 +63,7 @@ HOMES: Final = {
     "markupsafe": {"web.render"},
     "pytest": {"pytest_plugin"},
     "python_multipart": {"web.forms"},
+    "trustme": {"tls"},
     "starlette": {
         "web",
         "web.acs",

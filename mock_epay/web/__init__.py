@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from starlette.applications import Starlette
@@ -28,15 +29,18 @@ DEMO_MERCHANT: Final = "test"
 _PAGES: Final = ("/payform", "/acs")  # what stands there answers with pages
 
 
-def create_app(bank: Bank, rules: Sequence[Rule] = ()) -> Starlette:
+def create_app(
+    bank: Bank, rules: Sequence[Rule] = (), own: Sequence[Mapping[str, Any]] = (), authority: bytes = b""
+) -> Starlette:
     """Return the application over a bank; its lifespan runs what happens by itself, such as the delivery of postlinks.
 
-    The rules hold for every merchant.
+    The rules hold for every merchant; merchants of the sandbox's `own` are there from the start, besides the bank's.
+    `authority` is the certificate, PEM, of whoever vouches for the sandbox, if it serves HTTPS.
     """
     settings = bank.settings
     roads = Roads(settings.postlink_hosts, settings.postlink_localhost, settings.postlink_allow)
     courier = Courier(bank.store, roads)
-    desk = Desk(bank, courier, rules)
+    desk = Desk(bank, courier, rules, own)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -51,13 +55,13 @@ def create_app(bank: Bank, rules: Sequence[Rule] = ()) -> Starlette:
             await asyncio.gather(*works, return_exceptions=True)
 
     return Starlette(
-        routes=_routes(bank, desk),
+        routes=_routes(bank, desk, authority),
         lifespan=lifespan,
         exception_handlers={Refusal: _refused, HTTPException: _lost, Exception: _failed},
     )
 
 
-def _routes(bank: Bank, desk: Desk) -> list[BaseRoute]:
+def _routes(bank: Bank, desk: Desk, authority: bytes) -> list[BaseRoute]:
     return [
         *oauth.routes(bank),
         *api.routes(bank),
@@ -68,6 +72,7 @@ def _routes(bank: Bank, desk: Desk) -> list[BaseRoute]:
         Route("/schemas/{name}.json", _schema),
         *reference.routes(),
         *demo.demo_shop(**_demo_credentials()),
+        Route("/ca.pem", partial(_authority, authority)),
         Route("/", _welcome),
     ]
 
@@ -91,6 +96,12 @@ def _report(work: "asyncio.Task[NoReturn]") -> None:
 
 async def _welcome(_: Request) -> Response:
     return RedirectResponse("/demo")
+
+
+async def _authority(certificate: bytes, _: Request) -> Response:
+    if not certificate:
+        raise NotFound("there is no certificate: the setting tls is off", field="path", source="setting tls")
+    return Response(certificate, headers=guard.NO_STORE, media_type="application/x-pem-file")
 
 
 async def _schema(request: Request) -> Response:
