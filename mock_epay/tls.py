@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import mkdtemp, mkstemp
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from mock_epay import resources
@@ -37,7 +37,7 @@ def bank_hosts() -> list[str]:
 def names(extra: str = "") -> list[str]:
     """Return the names that a certificate is for: the bank's, this machine's, and extra ones with commas between."""
     others = [one.strip() for one in extra.split(",") if one.strip()]
-    return list(dict.fromkeys((*bank_hosts(), *_OWN_NAMES, *_machine(), *others)))
+    return list(dict.fromkeys((*bank_hosts(), *_OWN_NAMES, *_named(socket.gethostname()), *others)))
 
 
 def public_certificate(folder: Path) -> Path:
@@ -135,14 +135,14 @@ def _publish(path: Path, certificate: bytes) -> None:
     """Lay the certificate where others can read it, whole at any moment."""
     if path.is_file() and path.read_bytes() == certificate:
         return
-    new = path.with_name(f".{path.name}-{os.getpid()}")
-    new.write_bytes(certificate)
-    new.chmod(0o644)
-    new.replace(path)
+    number, name = mkstemp(prefix=".new-", dir=path.parent)  # two containers have the same numbers of processes
+    with os.fdopen(number, "wb") as new:
+        new.write(certificate)
+    Path(name).chmod(0o644)
+    Path(name).replace(path)
 
 
-def _machine() -> Iterator[str]:
-    """Return this machine's, or container's, name if a certificate can be for it."""
-    name = socket.gethostname()
-    if name.isascii() and all(label.replace("-", "").isalnum() for label in name.split(".")):
-        yield name
+def _named(machine: str) -> Iterator[str]:
+    """Return a machine's, or container's, name if a certificate can be for it."""
+    if machine.isascii() and all(label.replace("-", "").isalnum() for label in machine.split(".")):
+        yield machine

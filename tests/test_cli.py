@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import json
 import os
 import re
 import signal
@@ -104,6 +105,23 @@ def test_the_banner_has_all_that_a_newcomer_needs() -> None:
     lines = re.findall(r"^    (\d{15,16}) +\d\d/\d\d  \d{3,4} +(approves|declines)$", text, re.MULTILINE)
     assert lines == [(card["pan"], "approves" if card["status"] == "unlock" else "declines") for card in cards]
     assert len(lines) > 3
+
+
+def test_the_banner_tells_of_settings_that_are_not_the_usual() -> None:
+    text = banner("http://127.0.0.1:8080", chosen={"port": "0", "control_token": "***"})
+    assert "  Settings\n    port           0\n    control_token  ***\n\nCtrl-C stops it." in text
+    assert "Settings" not in banner("http://127.0.0.1:8080")
+
+
+def test_a_log_for_machines_begins_with_a_line_for_them() -> None:
+    command = (*MODULE, "--port", "0", "--log", "json", "--control-token", "geheim")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = json.loads(process.stdout.readline())
+        process.terminate()
+    assert (started["event"], started["version"], started["tls_url"]) == ("started", __version__, "")
+    assert started["url"].startswith("http://127.0.0.1:")
+    assert started["settings"] == {"port": "0", "log": "json", "control_token": "***"}
 
 
 @pytest.mark.parametrize(

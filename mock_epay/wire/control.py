@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from mock_epay import issuer, resources, script
-from mock_epay.errors import BadField
+from mock_epay.errors import BadField, Refusal
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule
 from mock_epay.settings import RETRY_PROFILES
 from mock_epay.wire.contracts import check_closed
@@ -153,7 +153,7 @@ def merchants_of_file(text: str) -> Sequence[Mapping[str, Any]]:
     """Read the merchants of a TOML file: `[[merchants]]`, each with what the control API takes, and a `client_id`.
 
     Raises:
-        BadField: a field breaks its rule, or means nothing; the file is not TOML.
+        Refusal: a field breaks its rule, or means nothing; the file is not TOML.
 
     """
     fields = _toml(text)
@@ -168,8 +168,8 @@ def merchants_of_file(text: str) -> Sequence[Mapping[str, Any]]:
         where = f"merchants.{number}"
         try:
             facts = merchant("control-merchant", row)
-        except BadField as wrong:
-            raise BadField(f"{where}.{wrong.field}", wrong.value, wrong.rule or "", wrong.source or SOURCE) from None
+        except Refusal as wrong:
+            raise Refusal(f"{where}: {wrong}", field=wrong.field, rule=wrong.rule, source=wrong.source) from None
         client_id = facts.get("client_id", "")
         if not client_id or client_id in taken:
             raise BadField(f"{where}.client_id", client_id, "needed, and another one for each merchant", SOURCE)
