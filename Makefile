@@ -2,13 +2,16 @@
 # make test    install what the tests need and run them all
 # make test-browsers   the pay page and the widget in Firefox and WebKit
 # make check   only the style, types and layers
+# make image   build the container image; make test-image tests it with docker or podman
+# make test-offline   run what Chromium tests where there is no network but loopback
+# make lock    take newer packages into the image
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_MODULES := tests/js/node_modules/.installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
-.PHONY: run test test-browsers check format bench build clean
+.PHONY: run test test-browsers test-image test-offline check format bench build image lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/mock-epay
@@ -21,6 +24,30 @@ test: check chromium php $(NODE_MODULES)
 
 test-browsers: $(VENV)/.dev engines
 	$(BIN)/python -m pytest tests/browsers $(PYTEST_ARGS)
+
+# The engine is docker where its daemon answers, or else podman.
+CONTAINER_ENGINE ?= $(shell if docker info >/dev/null 2>&1; then echo docker; elif command -v podman >/dev/null; then \
+  echo podman; fi)
+PYTHON_IMAGE ?= $(if $(shell podman image exists localhost/python-base 2>/dev/null && echo yes),localhost/python-base,python:3.13-slim)
+MOCK_EPAY_IMAGE ?= $(if $(filter podman,$(CONTAINER_ENGINE)),localhost/)mock-epay
+
+image:
+	@test -n "$(CONTAINER_ENGINE)" || { echo "there is no container engine: install docker or podman" >&2; exit 1; }
+	$(CONTAINER_ENGINE) build $(if $(filter podman,$(CONTAINER_ENGINE)),--format docker) --network host \
+	  --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) --file docker/Dockerfile --tag $(MOCK_EPAY_IMAGE) .
+
+test-image: image $(VENV)/.dev chromium certutil
+	CONTAINER_ENGINE=$(CONTAINER_ENGINE) MOCK_EPAY_IMAGE=$(MOCK_EPAY_IMAGE) $(BIN)/python -m pytest tests/image $(PYTEST_ARGS)
+
+# A namespace of its own has no network at all; its loopback has to be switched on.
+test-offline: $(VENV)/.dev chromium $(NODE_MODULES)
+	unshare --map-root-user --net sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -n $(or $(WORKERS),2) -m browser $(PYTEST_ARGS)'
+
+lock: $(VENV)/.dev
+	$(BIN)/uv pip compile $(LOCKED) pyproject.toml --output-file docker/requirements.lock
+	echo 'hatchling>=1.27' | $(BIN)/uv pip compile $(LOCKED) - --output-file docker/build.lock
+
+LOCKED := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check
@@ -56,7 +83,7 @@ $(NODE_MODULES): tests/js/package.json
 	npm install --prefix tests/js --no-package-lock --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: chromium engines php
+.PHONY: chromium engines php certutil
 chromium:
 	command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
@@ -71,3 +98,7 @@ engines:
 php:
 	command -v phpunit >/dev/null || { $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends php-cli phpunit; }
+
+certutil:
+	command -v certutil >/dev/null || { $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libnss3-tools; }

@@ -1,8 +1,18 @@
-"""`python -m mock_epay` is `mock-epay`."""
+"""The command line; past it goes the question whether payments are taken, which is asked all the time."""
 
 import sys
 
-from mock_epay.cli import main
+
+def main() -> int:
+    """Run a command and return its exit code."""
+    if sys.argv[1:2] == ["ready"]:
+        from mock_epay import ready  # noqa: PLC0415
+
+        return ready.main(sys.argv[2:])
+    from mock_epay import cli  # noqa: PLC0415  (several times as slow to import as all that `ready` does)
+
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,13 +2,14 @@
 
 import argparse
 import json
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import indent
 from typing import Any, Final
 
-from mock_epay import __version__, commands, issuer, lz, resources, settings
+from mock_epay import __version__, commands, issuer, lz, ready, resources, settings, tls
 from mock_epay.commands import CommandError
 from mock_epay.settings import SettingError, Settings
 
@@ -23,17 +24,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or (words[0].startswith("-") and words[0] not in _NO_COMMANDS):
         words.insert(0, "serve")
     chosen = vars(_parser().parse_args(words))
-    carried_out = {"serve": _serve, "address": _address}.get(chosen.pop("command"), _ask)
+    carried_out = {"serve": _serve, "address": _address, "ready": _ready, "trust": _trust}.get(
+        chosen.pop("command"), _ask
+    )
     try:
         return carried_out(chosen)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def banner(url: str, roads: Sequence[str] = ()) -> str:
+def banner(url: str, roads: Sequence[str] = (), *, tls_url: str = "", chosen: Mapping[str, str] | None = None) -> str:
     """Return what a newcomer needs to know, once the sandbox listens at `url`.
 
-    `roads` are where postlinks to localhost go that nobody takes there.
+    `roads` are where postlinks to localhost go that nobody takes there; `chosen` are settings that are not the usual.
     """
     merchant = resources.table("merchants")["merchant"][0]
     cards = [
@@ -51,6 +54,7 @@ def banner(url: str, roads: Sequence[str] = ()) -> str:
             f"  Script          {url}/payform/payment-api.js",
             f"  Status          {url}/check-status/payment/transaction/{{invoiceId}}",
             f"  Control         {url}/_control/health",
+            *[f"  HTTPS           {tls_url}, authority {url}/ca.pem (mock-epay trust)"] * bool(tls_url),
             *[f"  Postlinks       to localhost, or if nobody is there to {', '.join(roads)}"] * bool(roads),
             "",
             f"  ClientID        {merchant['client_id']}",
@@ -60,9 +64,17 @@ def banner(url: str, roads: Sequence[str] = ()) -> str:
             "  Test cards",
             *cards,
             "",
+            *_listed_settings(chosen or {}),
             "Ctrl-C stops it.",
         )
     )
+
+
+def _listed_settings(chosen: Mapping[str, str]) -> list[str]:
+    if not chosen:
+        return []
+    width = max(map(len, chosen))
+    return ["  Settings", *(f"    {name:<{width}}  {value}" for name, value in chosen.items()), ""]
 
 
 def _serve(flags: Mapping[str, Any]) -> int:
@@ -71,16 +83,49 @@ def _serve(flags: Mapping[str, Any]) -> int:
 
     for name, nearest in settings.unknown_variables(os.environ):
         _say(f"there is no setting {name}" + (f"; did you mean {nearest}?" if nearest else ""))
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("mock_epay").setLevel(logging.INFO)  # a line for each invoice: where in the cabinet it is
     try:
         chosen = Settings.from_environment(os.environ, **flags)
         roads = Roads(localhost=chosen.postlink_localhost).localhost
-        server.serve(chosen, lambda url: print(banner(url, roads), flush=True))  # noqa: T201
+
+        def announce(url: str, tls_url: str) -> None:
+            _tell(_started(chosen, url, tls_url, roads))
+
+        server.serve(chosen, announce, _tell)
     except (SettingError, server.ServerError) as wrong:
         _say(str(wrong))
         return 2 if isinstance(wrong, SettingError) else 1
     return 0
+
+
+def _started(chosen: Settings, url: str, tls_url: str, roads: Sequence[str]) -> str:
+    """Return what is said at the start: for people, or where the log is for machines, a line for those."""
+    shown = settings.chosen(chosen)
+    if chosen.log == "json":
+        return json.dumps(
+            {"event": "started", "version": __version__, "url": url, "tls_url": tls_url, "settings": shown}
+        )
+    return banner(url, roads, tls_url=tls_url, chosen=shown)
+
+
+def _ready(chosen: Mapping[str, Any]) -> int:
+    return ready.carry_out(**chosen)
+
+
+def _trust(chosen: Mapping[str, Any]) -> int:
+    """Print how each runtime is made to trust the sandbox, and led to it."""
+    url = chosen["url"].rstrip("/")
+    own = tls.public_certificate(Path(Settings.from_environment(os.environ).tls_dir).expanduser())
+    certificate = chosen["ca"] or (str(own) if own.is_file() else "ca.pem")
+    rules = ",".join(f"MAP {host} {chosen['at']}" for host in tls.bank_hosts())
+    facts = {"ca": certificate, "url": url, "rules": rules}
+    _tell(f"The certificate of the authority: {certificate}, or curl -so ca.pem {url}/ca.pem")
+    for recipe in resources.table("trust")["recipe"]:
+        _tell(f"\n{recipe['for']}\n" + indent(recipe["how"].strip().format_map(facts), "    "))
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
 
 
 def _ask(chosen: Mapping[str, Any]) -> int:
@@ -125,5 +170,10 @@ def _parser() -> argparse.ArgumentParser:
         )
     address = rows.add_parser("address", help="make a pay page address of the payment object on standard input")
     address.add_argument("--at", metavar="URL", default=commands.USUAL_URL, help="where the sandbox is")
+    ready.declare(rows.add_parser)
+    trust = rows.add_parser("trust", help="say how each runtime is made to trust the sandbox's HTTPS")
+    trust.add_argument("--url", metavar="URL", default=commands.USUAL_URL, help="where the sandbox is")
+    trust.add_argument("--ca", metavar="FILE", help="the authority's certificate; that of this machine when absent")
+    trust.add_argument("--at", metavar="HOST:PORT", default="127.0.0.1:8443", help="where its HTTPS is")
     commands.declare(rows.add_parser)
     return parser

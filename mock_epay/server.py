@@ -3,21 +3,23 @@
 import asyncio
 import os
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mock_epay import handler_check, issuer, script
+from mock_epay import handler_check, issuer, script, tls
 from mock_epay.bank import Bank
 from mock_epay.client import EpayServer
 from mock_epay.errors import Refusal
+from mock_epay.journal import FORMS, Journal
 from mock_epay.postlinks.roads import Roads
-from mock_epay.script import Rule
 from mock_epay.settings import SettingError, Settings, rows
 from mock_epay.store.memory import MemoryStore
 from mock_epay.web import create_app, faults
@@ -28,6 +30,7 @@ T = TypeVar("T")
 
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
 _BACKLOG: Final = 2048  # as uvicorn has it
+_DRAIN_S: Final = 0.5  # how long requests that are under way may go on at the end
 _NOT_STARTED: Final = "the sandbox did not start; its log says why"
 
 
@@ -36,10 +39,11 @@ class ServerError(Exception):
 
 
 class Sandbox:
-    """A sandbox that takes requests at `url`."""
+    """A sandbox that takes requests at `url`, and with TLS at `tls_url` as well."""
 
-    def __init__(self, url: str, bank: Bank, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, url: str, bank: Bank, loop: asyncio.AbstractEventLoop, tls_url: str = "") -> None:
         self.url = url
+        self.tls_url = tls_url
         self.bank = bank
         self._loop = loop
 
@@ -48,18 +52,22 @@ class Sandbox:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE_S)
 
 
-def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until a signal ends it; `announce` is called with the address once it takes payments.
+def serve(settings: Settings, announce: Callable[[str, str], None], write: Callable[[str], object] = print) -> None:
+    """Serve until a signal ends it, and `write` the log.
+
+    `announce` is called with the address once it takes payments, and with that for HTTPS, empty without.
 
     Raises:
-        SettingError: the file of rules cannot be used.
+        SettingError: a file that a setting names cannot be used.
         ServerError: the address cannot be listened on, or the sandbox fails to start.
         KeyboardInterrupt: Ctrl-C.
 
     """
-    rules = _rules(settings)
-    with _listening(settings) as (listener, url):
-        _Server(Bank(MemoryStore(), settings), rules, url, lambda: announce(url)).run(sockets=[listener])
+    found = _understood(settings)
+    with _doors(settings) as doors:
+        form = FORMS.get(settings.log)
+        store = MemoryStore(Journal(doors.url, form, write).hear if form else None)
+        _Server(Bank(store, settings), found, doors, lambda: announce(doors.url, doors.tls_url)).serve_all()
 
 
 @contextmanager
@@ -67,12 +75,12 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
     """Run a sandbox in a thread, by default on a free port of the loopback address.
 
     Raises:
-        SettingError: the file of rules cannot be used.
+        SettingError: a file that a setting names cannot be used.
         ServerError: the address cannot be listened on, or the sandbox fails to start.
 
     """
     settings = settings or Settings(port=0)
-    rules = _rules(settings)
+    found = _understood(settings)
     loops: list[asyncio.AbstractEventLoop] = []
     started = threading.Event()
 
@@ -80,13 +88,13 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
         loops.append(asyncio.get_running_loop())
         started.set()
 
-    with _listening(settings) as (listener, url):
+    with _doors(settings) as doors:
         bank = Bank(MemoryStore(), settings)
-        server = _Server(bank, rules, url, ready)
+        server = _Server(bank, found, doors, ready)
 
         def run() -> None:
             with suppress(ServerError):
-                server.run(sockets=[listener])
+                server.serve_all()
             started.set()  # or it never will be: do not wait for that
 
         thread = threading.Thread(target=run, name="mock-epay", daemon=True)
@@ -95,7 +103,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
             started.wait(_PATIENCE_S)
             if not loops:
                 raise ServerError(_NOT_STARTED)
-            yield Sandbox(url, bank, loops[0])
+            yield Sandbox(doors.url, bank, loops[0], doors.tls_url)
         finally:
             server.should_exit = True
             thread.join(_PATIENCE_S)
@@ -109,13 +117,31 @@ class _Protocol(HttpToolsProtocol):
         self.scope["extensions"] = {faults.DROP: self.transport.abort}  # type: ignore[dict-item]
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that says when it is ready, for there is nothing else to wait for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Doors:
+    """Where it listens: for HTTP, and for HTTPS if that is wanted."""
 
-    def __init__(self, bank: Bank, rules: Sequence[Rule], url: str, ready: Callable[[], None]) -> None:
+    listener: socket.socket
+    url: str
+    tls_listener: socket.socket | None = None
+    tls_url: str = ""
+    context: ssl.SSLContext | None = None
+    authority: bytes = b""
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says when it is ready, for there is nothing else to wait for; with TLS it has two doors."""
+
+    def __init__(self, bank: Bank, found: Mapping[str, Any], doors: _Doors, ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                create_app(bank, rules, _checker(url, bank.settings.control_token)),
+                create_app(
+                    bank,
+                    found.get("rules", ()),
+                    found.get("merchants", ()),
+                    authority=doors.authority,
+                    check_handler=_checker(doors.url, bank.settings.control_token),
+                ),
                 http=_Protocol,
                 lifespan="on",
                 ws="none",
@@ -126,14 +152,42 @@ class _Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+        self._doors = doors
         self._ready = ready
+
+    def serve_all(self) -> None:
+        """Serve at all doors until it is to end."""
+        self.run(sockets=[self._doors.listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         with suppress(SystemExit):  # how newer versions of uvicorn say it; older ones just return
             await super().startup(sockets)
         if not self.started:
             raise ServerError(_NOT_STARTED)
+        if self._doors.tls_listener is not None:
+            self.servers.append(await self._open_tls(self._doors.tls_listener))
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        cut = asyncio.get_running_loop().call_later(_DRAIN_S, self._cut)
+        await super().shutdown(sockets)
+        cut.cancel()
+
+    async def _open_tls(self, listener: socket.socket) -> asyncio.Server:
+        """Open the second door, behind which is all that is behind the first."""
+        make = self.config.http_protocol_class
+        state = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
+        return await asyncio.get_running_loop().create_server(
+            lambda: make(**state),
+            sock=listener,
+            ssl=self._doors.context,
+            backlog=_BACKLOG,
+        )
+
+    def _cut(self) -> None:
+        """End what would never end by itself, such as streams of events."""
+        for task in self.server_state.tasks:
+            task.cancel()
 
 
 def _checker(url: str, control_token: str) -> CheckHandler:
@@ -146,8 +200,8 @@ def _checker(url: str, control_token: str) -> CheckHandler:
     return check
 
 
-def _rules(settings: Settings) -> Sequence[Rule]:
-    """Check what only the rest of the program understands of the settings; return the rules of the file, if any.
+def _understood(settings: Settings) -> Mapping[str, Any]:
+    """Check what only the rest of the program understands of the settings; return what that is, such as rules.
 
     Raises:
         SettingError: one of them makes no sense.
@@ -169,8 +223,7 @@ def _rules(settings: Settings) -> Sequence[Rule]:
             why = getattr(wrong, "strerror", None) or wrong
             shown = "" if row.name == "foreign_key_card" else f' is "{text}"'
             raise SettingError(f"{row.variable} ({row.flag}){shown}: {why}") from None
-    rules: Sequence[Rule] = found.get("rules", ())
-    return rules
+    return found
 
 
 def _test_card(pan: str) -> None:
@@ -180,6 +233,7 @@ def _test_card(pan: str) -> None:
 
 _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "rules": lambda path: control.rules_of_file(Path(path).read_text("utf-8")),
+    "merchants": lambda path: control.merchants_of_file(Path(path).read_text("utf-8")),
     "plan": script.read_plan,
     "foreign_key_card": _test_card,
     "postlink_hosts": lambda text: Roads(hosts=text),
@@ -188,24 +242,61 @@ _READERS: Final[dict[str, Callable[[str], Any]]] = {
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[tuple[socket.socket, str]]:
+def _doors(settings: Settings) -> Iterator[_Doors]:
     """Listen before anything else is built, so that a taken port is one clear line."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listening(settings.host, settings.port))
+        if not settings.tls:
+            yield _Doors(listener=listener, url=_url("http", listener))
+            return
+        authority, context = _vouched(settings)
+        tls_listener = stack.enter_context(_listening(settings.host, settings.tls_port))
+        yield _Doors(
+            listener=listener,
+            url=_url("http", listener),
+            tls_listener=tls_listener,
+            tls_url=_url("https", tls_listener),
+            context=context,
+            authority=authority,
+        )
+
+
+def _vouched(settings: Settings) -> tuple[bytes, ssl.SSLContext]:
+    """Return the certificate of the sandbox's authority, and what that lets it serve by.
+
+    Raises:
+        SettingError: the authority, or a name, cannot be used.
+
+    """
+    variables = {row.name: f"{row.variable} ({row.flag})" for row in rows()}
+    try:
+        authority = tls.Authority.of(Path(settings.tls_dir).expanduser())
+    except (tls.AuthorityError, RuntimeError) as wrong:  # RuntimeError: there is no home
+        raise SettingError(f'{variables["tls_dir"]} is "{settings.tls_dir}": {wrong}') from None
+    try:
+        return authority.certificate, authority.context(tls.names(settings.extra_hosts))
+    except ValueError as wrong:
+        raise SettingError(f'{variables["extra_hosts"]} is "{settings.extra_hosts}": {wrong}') from None
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         # Elsewhere than on POSIX this option lets two listen on one port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
         try:
-            listener.bind((settings.host, settings.port))
+            listener.bind((host, port))
             listener.listen(_BACKLOG)  # only now is the port ours: until then another may have bound it too
         except (OSError, TypeError) as wrong:  # TypeError: a host that cannot be a name
             why = getattr(wrong, "strerror", None) or wrong
-            raise ServerError(f"cannot listen on {settings.host} port {settings.port}: {why}") from None
+            raise ServerError(f"cannot listen on {host} port {port}: {why}") from None
         except OverflowError:
-            raise ServerError(f"cannot listen on port {settings.port}: ports end at 65535") from None
-        yield listener, _url(listener)
+            raise ServerError(f"cannot listen on port {port}: ports end at 65535") from None
+        yield listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(scheme: str, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"
+    return f"{scheme}://{shown}:{port}"

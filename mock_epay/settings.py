@@ -1,6 +1,7 @@
 """Everything an operator may choose: one table that makes the environment names, the flags and the README rows."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -15,15 +16,26 @@ RETRY_PROFILES: Final[dict[str, tuple[float, ...]]] = {
     "stubborn": (60.0, 300.0, 900.0, 3600.0, 10800.0, 21600.0, 43200.0),
 }
 THREE_DS: Final = ("card", "none", "frictionless", "challenge")
+HIDDEN: Final = "***"
+LOGS: Final = ("text", "json", "none")
+
+
+_PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")  # in an address
 
 
 class SettingError(ValueError):
     """A setting that has no meaning; the message names it, its value and what it takes."""
 
 
-def setting(default: Any, explanation: str, choices: tuple[str, ...] = (), *, per_merchant: bool = False) -> Any:
-    """Declare one row of the table; a text may be limited to some choices, a merchant may have a value of its own."""
-    return field(default=default, metadata={"help": explanation, "choices": choices, "per_merchant": per_merchant})
+def setting(
+    default: Any, explanation: str, choices: tuple[str, ...] = (), *, per_merchant: bool = False, secret: bool = False
+) -> Any:
+    """Declare one row of the table; a text may be limited to some choices, a merchant may have a value of its own.
+
+    A secret is not shown to anybody.
+    """
+    facts = {"help": explanation, "choices": choices, "per_merchant": per_merchant, "secret": secret}
+    return field(default=default, metadata=facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,11 @@ class Settings:
 
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(8080, "port to listen on; 0 takes a free one")
+    tls: bool = setting(False, "serve HTTPS too, as all hosts of the bank, by a certificate authority of its own")
+    tls_port: int = setting(8443, "port for HTTPS; 0 takes a free one")
+    tls_dir: str = setting("~/.mock-epay/tls", "folder of the certificate authority; it is made when there is none")
+    extra_hosts: str = setting("", "names and addresses, separated by commas, that the certificate is for besides")
+    log: str = setting("text", "how each payment is told, a line for each: text, json, or none", LOGS)
     seed: str = setting("", "makes every invented value repeatable; empty: other values in each run")
     dialect: str = setting(
         "documented",
@@ -97,11 +114,14 @@ class Settings:
         "", "the only hosts and networks that postlinks may go to, separated by commas; empty: all but forbidden ones"
     )
     control_token: str = setting(
-        "", "what /_control asks for as a bearer token; empty: nothing. Set it where others get in"
+        "", "what /_control asks for as a bearer token; empty: nothing. Set it where others get in", secret=True
     )
     cabinet_open: bool = setting(False, "open the cabinet without signing in, as any merchant; for a single developer")
     control_hosts: str = setting("", "names, separated by commas, by which /_control may be met besides local ones")
     rules: str = setting("", "TOML file of rules that hold for every merchant; empty: none")
+    merchants: str = setting(
+        "", "TOML file of merchants that are there from the start; empty: the bank's published ones"
+    )
     max_body_kb: int = setting(64, "largest request body that is read, in kB")
     max_params_kb: int = setting(16, "longest `params` of a pay page address, in kB")
     panel: bool = setting(True, "show the sandbox panel with test cards on the pay page")
@@ -135,6 +155,7 @@ class Row:
     explanation: str
     choices: tuple[str, ...] = ()
     per_merchant: bool = False
+    secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -149,19 +170,32 @@ class Row:
     @property
     def shown(self) -> str:
         """Return the default as one would type it."""
-        if isinstance(self.default, bool):
-            return str(int(self.default))
-        if isinstance(self.default, tuple):
-            return ",".join(f"{number:g}" for number in self.default)
-        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+        return _shown(self.default)
 
 
 def rows() -> Iterator[Row]:
     """Return the table's rows in order."""
     return (
-        Row(one.name, one.default, one.metadata["help"], one.metadata["choices"], one.metadata["per_merchant"])
+        Row(
+            one.name,
+            one.default,
+            one.metadata["help"],
+            one.metadata["choices"],
+            one.metadata["per_merchant"],
+            one.metadata["secret"],
+        )
         for one in fields(Settings)
     )
+
+
+def chosen(settings: Settings) -> dict[str, str]:
+    """Return the settings that are not as they are by default, as one would type them; secrets are stars."""
+    values = {row: getattr(settings, row.name) for row in rows()}
+    return {
+        row.name: HIDDEN if row.secret else _PASSWORD.sub(rf"\1{HIDDEN}@", _shown(value))
+        for row, value in values.items()
+        if value != row.default
+    }
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
@@ -172,6 +206,14 @@ def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str
         if own != name and own not in known:
             nearest = difflib.get_close_matches(own, known, n=1, cutoff=0.6)
             yield name, PREFIX + nearest[0] if nearest else None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, tuple):
+        return ",".join(f"{number:g}" for number in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _boolean(text: str) -> bool:

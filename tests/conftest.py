@@ -16,6 +16,13 @@ from mock_epay.settings import Settings
 _serial = itertools.count()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what Chromium takes part in, so that it can be run where there is no network."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """Run a sandbox that checks each body it sends, and is quick to try a postlink again."""

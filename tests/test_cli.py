@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import json
 import os
 import re
 import signal
@@ -22,12 +23,12 @@ from support import PATIENCE_S, Shop, interruptible, new_merchant
 
 from mock_epay import __version__, lz, server, settings
 from mock_epay.cli import INTERRUPTED, banner, main
-from mock_epay.client import EpayServer
 from mock_epay.resources import table
 
 MODULE: Final = (sys.executable, "-m", "mock_epay")
 SCRIPT: Final = (str(Path(sys.executable).with_name("mock-epay")),)
 STOPS_WITHIN_S: Final = 1.0
+EVENTS: Final = "/_control/merchants/test/events"
 
 
 @pytest.fixture(autouse=True)
@@ -106,15 +107,21 @@ def test_the_banner_has_all_that_a_newcomer_needs() -> None:
     assert len(lines) > 3
 
 
-def test_each_invoice_is_a_line_of_the_log_that_leads_to_the_cabinet() -> None:
-    with serving(*MODULE, "--port", "0", "--checks", "lenient") as sandbox, EpayServer(sandbox.url) as server:
-        epay = server.merchant()
-        epay.token("000000001")
-        epay.token("../../1\n2")
-        epay.token()
-        _, _, said = sandbox.stop(signal.SIGINT)
-    cabinet = f"{sandbox.url}/cabinet/test/invoices"
-    assert said.splitlines() == [f"{cabinet}/000000001", f"{cabinet}/..%2F..%2F1%0A2"]
+def test_the_banner_tells_of_settings_that_are_not_the_usual() -> None:
+    text = banner("http://127.0.0.1:8080", chosen={"port": "0", "control_token": "***"})
+    assert "  Settings\n    port           0\n    control_token  ***\n\nCtrl-C stops it." in text
+    assert "Settings" not in banner("http://127.0.0.1:8080")
+
+
+def test_a_log_for_machines_begins_with_a_line_for_them() -> None:
+    command = (*MODULE, "--port", "0", "--log", "json", "--control-token", "geheim")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = json.loads(process.stdout.readline())
+        process.terminate()
+    assert (started["event"], started["version"], started["tls_url"]) == ("started", __version__, "")
+    assert started["url"].startswith("http://127.0.0.1:")
+    assert started["settings"] == {"port": "0", "log": "json", "control_token": "***"}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +138,7 @@ def test_each_invoice_is_a_line_of_the_log_that_leads_to_the_cabinet() -> None:
 def test_it_serves_where_its_banner_says(command: tuple[str, ...]) -> None:
     with serving(*command) as sandbox:
         assert not sandbox.url.endswith(":0")
-        assert sandbox.banner == banner(sandbox.url) + "\n"
+        assert sandbox.banner.startswith(banner(sandbox.url).removesuffix("Ctrl-C stops it."))
         assert httpx.get(f"{sandbox.url}/schemas/error.json").status_code == 200
         assert sandbox.stop(signal.SIGINT)[1:] == (INTERRUPTED, "")
 
@@ -143,7 +150,7 @@ def test_a_signal_stops_it_at_once_whatever_is_under_way(number: signal.Signals,
 
 
 def _seconds_to_stop(number: signal.Signals, code: int, shop: Shop) -> float:
-    with serving(*MODULE, "--port", "0") as sandbox, ExitStack() as stack:
+    with serving(*MODULE, "--port", "0", "--log", "none") as sandbox, ExitStack() as stack:
         receiver = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         receiver.settimeout(PATIENCE_S)
         post_link = f"http://127.0.0.1:{receiver.getsockname()[1]}/"
@@ -154,6 +161,8 @@ def _seconds_to_stop(number: signal.Signals, code: int, shop: Shop) -> float:
         hanging = stack.enter_context(receiver.accept()[0])
         assert hanging.recv(4) == b"POST"
         assert 'data-state="open"' in paying.open(invoiceId="000000002").text  # and this connection stays open
+        told = stack.enter_context(client.stream("GET", EVENTS, headers={"Accept": "text/event-stream"}))
+        assert "here are the events" in next(told.iter_lines())
         silent = stack.enter_context(socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))))
         seconds, ended, said = sandbox.stop(number)
         assert silent.recv(1) == b""
@@ -293,7 +302,7 @@ def test_module_and_script_are_the_same(command: tuple[str, ...]) -> None:
 
 
 def test_importing_the_module_runs_nothing() -> None:
-    assert importlib.import_module("mock_epay.__main__").main is main
+    assert importlib.import_module("mock_epay.__main__").main is not main
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from axe import LANGUAGES, unsound
 from browsing import Customer, fits, hold_time, pay, pay_page, sees, shoot
 from playwright.sync_api import Page, expect
 from support import APPROVES, CHALLENGED, LOCKED, SHOP_ID, Shop, encrypted
 from worlds import of
 
-AXE: Final = (Path(__file__).parent / "js/node_modules/axe-core/axe.min.js").read_text("utf-8")
-FOUND: Final = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
-  .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`))"""
-UNFOLD: Final = "document.querySelectorAll('details').forEach((details) => { details.open = true; })"
-LANGUAGES: Final = ("rus", "kaz", "eng")
 PICTURED: Final = "rus"
 SIZES: Final = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1366, 800)}
 OWN_FORM: Final = """<!doctype html><title>Own form</title>
@@ -237,17 +232,6 @@ STATES: Final[tuple[Callable[[Visit], None], ...]] = (
     late_link,
 )
 IN_THE_WIDGET: Final = (form, problems, declined, approved, too_late, issuer)
-
-
-def unsound(page: Page) -> list[str]:
-    """Return what axe-core finds, by day and by night, also in what is folded."""
-    page.evaluate(UNFOLD)
-    page.evaluate(AXE)
-    found: list[str] = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += page.evaluate(FOUND)
-    return found
 
 
 def visit_of(customer: Customer, shop: Shop, language: str) -> Visit:

@@ -20,8 +20,9 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "cli pytest_plugin",
         "commands",
         "server",
-        "handler_check",
+        "handler_check ready",
         "client",
+        "tls journal",
         "web",
         "web.acs",
         "web.oauth web.payform web.api web.control web.cabinet web.reference",
@@ -68,6 +69,7 @@ HOMES: Final = {
     "pytest": {"pytest_plugin"},
     "python_multipart": {"web.forms"},
     "segno": {"qr"},
+    "trustme": {"tls"},
     "starlette": {
         "web",
         "web.acs",

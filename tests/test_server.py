@@ -109,7 +109,7 @@ def test_of_two_that_have_bound_a_port_the_first_to_listen_gets_it() -> None:
         late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         late.bind(("127.0.0.1", 0))
         settings = Settings(port=late.getsockname()[1])
-        with server._listening(settings), pytest.raises(OSError, match="in use"):
+        with server._listening(settings.host, settings.port), pytest.raises(OSError, match="in use"):
             late.listen()
         late.listen()
         with pytest.raises(ServerError, match="in use"):
@@ -171,8 +171,8 @@ def test_in_the_foreground_a_failed_start_is_an_error_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(server, "MemoryStore", _BrokenStore)
-    announced: list[str] = []
+    announced: list[tuple[str, str]] = []
     with pytest.raises(ServerError, match="did not start"):
-        server.serve(ANY, announced.append)
+        server.serve(ANY, lambda *urls: announced.append(urls))
     assert announced == []
     assert "no space left for" in caplog.text

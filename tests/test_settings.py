@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mock_epay.settings import Row, SettingError, Settings, rows, unknown_variables
+from mock_epay.settings import Row, SettingError, Settings, chosen, rows, unknown_variables
 
 ROWS = list(rows())
 
@@ -175,3 +175,23 @@ def test_unknown_variables_come_in_order_with_the_nearest_known_name() -> None:
 
 def test_no_variable_of_the_table_is_unknown() -> None:
     assert not list(unknown_variables({row.variable: row.shown for row in ROWS}))
+
+
+def test_chosen_settings_are_those_that_are_not_the_usual() -> None:
+    made = Settings(port=9000, tls=True, postlink_timeout_s=2.5, postlink_retry_s=(1.0, 2.0), seed="s")
+
+    assert chosen(Settings()) == {}
+    assert chosen(made) == {
+        "port": "9000",
+        "tls": "1",
+        "seed": "s",
+        "postlink_timeout_s": "2.5",
+        "postlink_retry_s": "1,2",
+    }
+
+
+def test_secrets_are_stars() -> None:
+    made = Settings(control_token="a secret", rules="https://user:pa:ss@host/rules", plan="never")
+
+    assert chosen(made) == {"plan": "never", "control_token": "***", "rules": "https://user:***@host/rules"}
+    assert [row.name for row in ROWS if row.secret] == ["control_token"]

@@ -98,7 +98,13 @@ def end(work: Work, transaction: Transaction, status: Status, **facts: Any) -> T
     ended = replace(transaction, status=status, decided_at=work.now, **facts)
     work.save(ended)
     card = ended.card.short() if ended.card else ""
-    why = {"reason_code": ended.reason_code, "card": card, "decided_by": ended.decided_by}
+    why = {
+        "amount": ended.order.amount,
+        "currency": ended.order.currency,
+        "reason_code": ended.reason_code,
+        "card": card,
+        "decided_by": ended.decided_by,
+    }
     if ended.nearest_rule:
         why["nearest_rule"] = ended.nearest_rule
     work.record(_HAPPENED[status], ended.invoice_id, transaction=ended.id, **why)

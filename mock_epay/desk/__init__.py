@@ -91,20 +91,24 @@ class Changes:
 class Desk:
     """What can be done with worlds from outside.
 
+    Besides the bank's, each sandbox may have merchants of its `own`, and rules for all of them.
     Each method but those about all merchants raises UnknownMerchantError when there is no such world.
     """
 
-    def __init__(self, bank: Bank, courier: Courier, rules: Sequence[Rule] = ()) -> None:
+    def __init__(
+        self, bank: Bank, courier: Courier, rules: Sequence[Rule] = (), own: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         self.bank = bank
         self.timekeeper = Timekeeper(bank, courier)
         self._store = bank.store
         self._courier = courier
         self._rules = rules
+        self._built_in = (*merchants.built_in(), *own)
         self._serial = count(1)
 
     async def open(self) -> None:
         """Make the merchants that every sandbox has."""
-        for facts in merchants.built_in():
+        for facts in self._built_in:
             await self._begin(merchants.make(facts, self.bank.settings))
 
     async def merchants(self) -> Sequence[Merchant]:
@@ -180,7 +184,7 @@ class Desk:
             Conflict: it is one that every sandbox has.
 
         """
-        if client_id in merchants.built_in_ids():
+        if any(facts["client_id"] == client_id for facts in self._built_in):
             raise Conflict("client_id", client_id, "a merchant that was made here; this one can only be reset", SOURCE)
         await self._store.drop_merchant(client_id)
         await self._courier.forget(client_id)

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -25,9 +25,11 @@ class MemoryStore:
     """Worlds in dictionaries.
 
     No method ever gives up control inside a unit of work, so units cannot interleave and need no locks.
+    What has happened in a unit is told to whoever wants to `hear` it, once it is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Callable[[Merchant, Sequence[Event]], None] | None = None) -> None:
+        self._hear = hear
         self._worlds: dict[str, _World] = {}
         self._owners: dict[tuple[type, str], list[str]] = {}
         self._agenda = {kind: _Agenda() for kind, shape in SHAPES.items() if shape.falls_due}
@@ -119,6 +121,8 @@ class MemoryStore:
                 self._schedule(world, kind, key, moment)
         world.events += events
         world.announce()
+        if self._hear is not None:
+            self._hear(world.merchant, events)
 
     def world(self, client_id: str) -> "_World":
         """Return a living world."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from starlette.applications import Starlette
@@ -29,15 +30,24 @@ DEMO_MERCHANT: Final = "test"
 _PAGES: Final = ("/payform", "/acs")  # what stands there answers with pages
 
 
-def create_app(bank: Bank, rules: Sequence[Rule] = (), check_handler: CheckHandler | None = None) -> Starlette:
+def create_app(
+    bank: Bank,
+    rules: Sequence[Rule] = (),
+    own: Sequence[Mapping[str, Any]] = (),
+    *,
+    authority: bytes = b"",
+    check_handler: CheckHandler | None = None,
+) -> Starlette:
     """Return the application over a bank; its lifespan runs what happens by itself, such as the delivery of postlinks.
 
-    The rules hold for every merchant. `check_handler` checks a shop's handler of postlinks for a visitor.
+    The rules hold for every merchant; merchants of the sandbox's `own` are there from the start, besides the bank's.
+    `authority` is the certificate, PEM, of whoever vouches for the sandbox, if it serves HTTPS.
+    `check_handler` checks a shop's handler of postlinks for a visitor.
     """
     settings = bank.settings
     roads = Roads(settings.postlink_hosts, settings.postlink_localhost, settings.postlink_allow)
     courier = Courier(bank.store, roads)
-    desk = Desk(bank, courier, rules)
+    desk = Desk(bank, courier, rules, own)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -52,13 +62,13 @@ def create_app(bank: Bank, rules: Sequence[Rule] = (), check_handler: CheckHandl
             await asyncio.gather(*works, return_exceptions=True)
 
     return Starlette(
-        routes=_routes(bank, desk, check_handler),
+        routes=_routes(bank, desk, authority, check_handler),
         lifespan=lifespan,
         exception_handlers={Refusal: _refused, HTTPException: _lost, Exception: _failed},
     )
 
 
-def _routes(bank: Bank, desk: Desk, check_handler: CheckHandler | None) -> list[BaseRoute]:
+def _routes(bank: Bank, desk: Desk, authority: bytes, check_handler: CheckHandler | None) -> list[BaseRoute]:
     return [
         *oauth.routes(bank),
         *api.routes(bank),
@@ -70,6 +80,7 @@ def _routes(bank: Bank, desk: Desk, check_handler: CheckHandler | None) -> list[
         *reference.routes(),
         *demo.demo_shop(**_demo_credentials()),
         *cabinet.routes(bank.settings),
+        Route("/ca.pem", partial(_authority, authority)),
     ]
 
 
@@ -88,6 +99,12 @@ def _report(work: "asyncio.Task[NoReturn]") -> None:
     wrong = None if work.cancelled() else work.exception()
     if wrong is not None:
         _log.critical("%s has stopped; please report it", work.get_name(), exc_info=wrong)
+
+
+async def _authority(certificate: bytes, _: Request) -> Response:
+    if not certificate:
+        raise NotFound("there is no certificate: the setting tls is off", field="path", source="setting tls")
+    return Response(certificate, headers=guard.NO_STORE, media_type="application/x-pem-file")
 
 
 async def _schema(request: Request) -> Response:

@@ -1,10 +1,8 @@
 """The token endpoint."""
 
-import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Final
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +15,6 @@ from mock_epay.errors import Refusal, WrongMethod
 from mock_epay.notes import Notes
 from mock_epay.web import faults, forms, guard
 from mock_epay.wire import contracts, incoming, outgoing
-
-_log: Final = logging.getLogger("mock_epay.invoices")
 
 # Browser clients ask for tokens themselves (observed), whatever that says about their secrets.
 _CORS: Final = guard.ANY_ORIGIN | {"Access-Control-Expose-Headers": guard.HINTS}
@@ -68,15 +64,11 @@ class TokenEndpoint:
         request.state.notes = notes = await self._bank.notes(fields.get("client_id"))
         if "origin" in headers:
             notes.remark("secret-in-browser", "client_secret")
-        answer = partial(self._issue, fields, notes, guard.base_url(request))
+        answer = partial(self._issue, fields, notes)
         return await faults.spoilt(self._bank, "token", fields.get("client_id"), answer, _CORS)
 
-    async def _issue(self, fields: Mapping[str, str], notes: Notes, base_url: str) -> Response:
+    async def _issue(self, fields: Mapping[str, str], notes: Notes) -> Response:
         token, merchant = await self._bank.issue_token(incoming.token_request(fields, notes), notes)
-        if token.invoice_id:
-            _log.info(
-                "%s/cabinet/%s/invoices/%s", base_url, quote(merchant.client_id), quote(token.invoice_id, safe="")
-            )
         spelling = SPELLINGS[merchant.dialect]
         return Response(
             contracts.encode(

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from mock_epay import issuer, resources, settings
 from mock_epay.bank import merchants
@@ -17,8 +17,6 @@ from mock_epay.settings import Settings
 from mock_epay.wire import incoming, outgoing
 from mock_epay.wire.outgoing import number
 
-_SECRETS: Final = {"control_token"}
-
 Json = dict[str, Any]
 
 
@@ -29,7 +27,7 @@ def setting_rows(chosen: Settings) -> list[Json]:
             "name": row.name,
             "flag": row.flag,
             "variable": row.variable,
-            "value": bool(getattr(chosen, row.name)) if row.name in _SECRETS else getattr(chosen, row.name),
+            "value": bool(getattr(chosen, row.name)) if row.secret else getattr(chosen, row.name),
             "default": row.default,
             "explanation": row.explanation,
             "per_merchant": row.per_merchant,

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from mock_epay import issuer, resources, script
-from mock_epay.errors import BadField
+from mock_epay.errors import BadField, Refusal
 from mock_epay.model import LinkRequest
 from mock_epay.notes import Notes
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule
@@ -147,13 +147,46 @@ def rules_of_file(text: str) -> Sequence[Rule]:
         BadField: a field breaks its rule, or means nothing; the file is not TOML.
 
     """
-    try:
-        fields = tomllib.loads(text, parse_float=_exact)
-    except ValueError as wrong:
-        raise BadField("file", None, f"TOML is needed; {wrong}", "toml.io") from None
+    fields = _toml(text)
     check_closed("control-script", fields)
     rows = fields.get("rules", ())
     return [_rule(row, f"rules.{number}", of_file=True) for number, row in enumerate(rows)]
+
+
+def merchants_of_file(text: str) -> Sequence[Mapping[str, Any]]:
+    """Read the merchants of a TOML file: `[[merchants]]`, each with what the control API takes, and a `client_id`.
+
+    Raises:
+        Refusal: a field breaks its rule, or means nothing; the file is not TOML.
+
+    """
+    fields = _toml(text)
+    rows = fields.pop("merchants", [])
+    for name in fields:
+        raise BadField(name, "(not shown)", "merchants, as [[merchants]], and nothing else", SOURCE)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise BadField("merchants", "(not shown)", "tables, each as [[merchants]]", SOURCE)
+    taken = {str(row["client_id"]) for row in resources.table("merchants")["merchant"]}
+    found = []
+    for number, row in enumerate(rows):
+        where = f"merchants.{number}"
+        try:
+            facts = merchant("control-merchant", row)
+        except Refusal as wrong:
+            raise Refusal(f"{where}: {wrong}", field=wrong.field, rule=wrong.rule, source=wrong.source) from None
+        client_id = facts.get("client_id", "")
+        if not client_id or client_id in taken:
+            raise BadField(f"{where}.client_id", client_id, "needed, and another one for each merchant", SOURCE)
+        taken.add(client_id)
+        found.append(facts)
+    return found
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text, parse_float=_exact)
+    except ValueError as wrong:
+        raise BadField("file", None, f"TOML is needed; {wrong}", "toml.io") from None
 
 
 def faults(fields: Mapping[str, Any]) -> list[PlannedFault]:
