@@ -6,6 +6,7 @@ from browsing import Customer, shoot
 from cabins import enter
 from playwright.sync_api import Page, expect
 from support import LOCKED
+from test_accessibility import AXE, GRAVE, LANGUAGES, UNFOLD, sound
 from worlds import World
 
 WIDE = {"width": 1280, "height": 860}
@@ -15,6 +16,13 @@ WIDE = {"width": 1280, "height": 860}
 def checked(customer: Customer) -> Page:
     """Give a page whose policy lets axe-core in."""
     return customer.page(bypass_csp=True, viewport=WIDE)
+
+
+def spoken(page: Page) -> None:
+    """See to it that axe-core finds nothing grave in another language; colours are the same in all of them."""
+    page.evaluate(UNFOLD)
+    page.evaluate(AXE)
+    assert page.evaluate(GRAVE) == []
 
 
 def lived_in(world: World, link: str) -> None:
@@ -27,7 +35,10 @@ def lived_in(world: World, link: str) -> None:
     world.do(
         "POST",
         "/script",
-        {"decisions": [{"reason_code": 484, "times": 2}], "rules": [{"name": "r", "then": {"reason_code": 0}}]},
+        {
+            "decisions": [{"reason_code": 484, "times": 2}],
+            "rules": [{"name": "r", "match": {"amount": 7}, "then": {"reason_code": 0}}],
+        },
     )
     world.do("POST", "/faults", {"faults": [{"at": "status", "status": 503}]})
 
@@ -36,11 +47,12 @@ def lived_in(world: World, link: str) -> None:
 def test_axe_finds_nothing_grave_in_any_view(
     checked: Page, customer: Customer, world: World, link: str, language: str
 ) -> None:
+    look = sound if language == "eng" else spoken
     checked.goto(f"{customer.sandbox}/cabinet?lang={language}")
     expect(checked.get_by_test_id("page")).to_have_attribute("data-state", "open")
-    assert unsound(checked) == []
+    look(checked)
     enter(checked, customer.sandbox, world, f"?lang={language}", "empty")
-    assert unsound(checked) == []
+    look(checked)
     lived_in(world, link)
     for path, state in (
         ("", "list"),
@@ -53,7 +65,7 @@ def test_axe_finds_nothing_grave_in_any_view(
     ):
         enter(checked, customer.sandbox, world, f"{path}?lang={language}", state)
         expect(checked.get_by_test_id("live")).to_have_attribute("data-live", "live")
-        assert unsound(checked) == []
+        look(checked)
         shoot(checked, f"cabinet-dark-{state}-{language}")
 
 

@@ -19,7 +19,7 @@ function fill(element, classes, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "id" || name.includes("-") || element.namespaceURI === SVG || !(name in element)) {
+    else if (name === "id" || name === "list" || name.includes("-") || element.namespaceURI === SVG || !(name in element)) {
       element.setAttribute(name, value === true ? "" : value);
     } else element[name] = value;
   }

@@ -17,7 +17,7 @@ export async function show(main) {
   const stop = h("button.button.quiet", { type: "button", "data-testid": "stop", hidden: true, onclick: () => running.abort() }, t("handler.stop"));
   const form = h("form.form", { "data-testid": "handler-form", onsubmit: (event) => { event.preventDefault(); check().catch((wrong) => { if (wrong.name !== "AbortError") blame(form, wrong); }); } },
     field("postLink", h("input", { name: "post_link", type: "url", required: true, placeholder: "http://127.0.0.1:3000/postlink", value: new URLSearchParams(location.search).get("post_link") ?? "", spellcheck: false })),
-    h("div.fields", {}, field("secret_hash", h("input", { name: "secret_hash", autocomplete: "off" }), { hint: t("handler.secret_hint") }),
+    h("div.fields.few", {}, field("secret_hash", h("input", { name: "secret_hash", autocomplete: "off" }), { hint: t("handler.secret_hint") }),
       field(t("handler.orders"), h("input", { name: "invoices", placeholder: "000000001:100, 000000002:2500" }), { hint: t("handler.orders_hint") })),
     h("p.general.problem", { role: "alert" }), h("div.row", {}, start, stop));
 

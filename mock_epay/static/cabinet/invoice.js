@@ -1,22 +1,25 @@
 // One invoice: its life on a line, step by step, what differs on the way, and what can be done about it.
 
-import { get, place, post, text } from "./api.js";
+import { get, once, place, post, text } from "./api.js";
 import { ask, copyButton, field, h, link, sign, toast } from "./dom.js";
 import { code, json } from "./json.js";
 import { postlink as postlinkBadge, status } from "./states.js";
 import { steps, verdict, waits } from "./steps.js";
 import { track } from "./track.js";
-import { ago, full, money, precise, span, t } from "./words.js";
+import { LANGUAGE, ago, full, money, precise, span, t } from "./words.js";
 
 const FORMS = ["curl", "pytest", "playwright", "phpunit"];
 
 export async function show(main, { stream, go, rest: [id] }) {
+  const { reasons } = await once("/reasons");
+  const told = new Map(reasons.map((one) => [one.code, one[LANGUAGE]]));
   const opened = new Set();
   const ended = new AbortController();
   let waiting;
   const draw = async () => {
     waiting = undefined;
     const timeline = await get(`/invoices/${encodeURIComponent(id)}`, {}, { signal: ended.signal });
+    for (const one of timeline.transactions) one.reason &&= told.get(one.reason_code) ?? one.reason;
     render(main, timeline, opened, draw);
   };
   await draw();
@@ -49,7 +52,7 @@ function render(main, timeline, opened, draw) {
         h("button.button.quiet.small", { type: "button", "data-testid": "copy-as", onclick: () => copyAs(timeline.invoice_id) }, t("invoice.copy_as")))),
     h("p.verdict", { "data-testid": "verdict" }, verdict(timeline).map(([key, facts, tone]) => [h("span", { class: `said ${tone}` }, t(key, facts)), " "])),
     latest?.description && h("p.dim.description", { "data-testid": "description" }, latest.description),
-    track(found, waits(timeline), open),
+    track(found, waits(timeline), open, main.clientWidth - 180),
     h("div.split", {}, h("section", {}, h("h2", {}, t("invoice.story")), list, hints(timeline.hints), differences(timeline.compared ?? [])),
       h("aside", {}, actions(timeline, latest, draw), facts(latest), postlinks(timeline, draw))));
   if (focused) main.querySelector(`[data-number="${focused}"] summary`)?.focus({ preventScroll: true });

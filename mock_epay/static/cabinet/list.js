@@ -62,8 +62,8 @@ class List {
     addEventListener("keydown", (event) => this.key(event), { signal });
     addEventListener("resize", () => this.measure(), { signal });
     this.ticking = setInterval(() => { for (const time of this.paper.querySelectorAll("time")) time.textContent = ago(time.dateTime); }, 5000);
-    once("/reasons").then(({ reasons }) => this.reasons.append(...reasons.filter(({ code }) => code).map((one) =>
-      h("option", { value: String(one.code), selected: String(one.code) === this.filters.reason }, `${one.code} ${one[LANGUAGE]}`)))).catch(() => {});
+    once("/reasons").then(({ reasons }) => { this.told = new Map(reasons.map((one) => [one.code, one[LANGUAGE]])); this.reasons.append(...reasons.filter(({ code }) => code).map((one) =>
+      h("option", { value: String(one.code), selected: String(one.code) === this.filters.reason }, `${one.code} ${one[LANGUAGE]}`))); this.paper.replaceChildren(); this.paint(); }).catch(() => {});
   }
 
   end() {
@@ -177,7 +177,7 @@ class List {
     h("span.c-invoice", { role: "cell" }, h("a", { href: to }, facts.invoice_id), h("span.dim.cut", {}, facts.description)),
     h("span.c-amount", { role: "cell" }, money(facts.amount, facts.currency)),
     h("span.c-card", { role: "cell" }, facts.card_mask && [h("span.mono", {}, facts.card_mask.replace("...", "\u00a0\u2022\u2022\u00a0")), h("span.dim", {}, facts.card_type)]),
-    h("span.c-reason", { role: "cell" }, facts.reason_code ? [h("span.mono", {}, String(facts.reason_code)), h("span.dim.cut", {}, facts.reason)] : facts.hints ? h("span.dim", {}, t("list.hints", { n: facts.hints })) : null),
+    h("span.c-reason", { role: "cell" }, facts.reason_code ? [h("span.mono", {}, String(facts.reason_code)), h("span.dim.cut", {}, this.told?.get(facts.reason_code) ?? facts.reason)] : facts.hints ? h("span.dim", {}, t("list.hints", { n: facts.hints })) : null),
     h("span.c-postlink", { role: "cell" }, postlink(facts.postlink, facts.postlink_result, facts.tries)),
     h("span.c-time", { role: "cell" }, h("time", { dateTime: facts.last_at ?? facts.first_at ?? "", title: facts.last_at ? full(facts.last_at) : "" }, facts.last_at ? ago(facts.last_at) : "")));
     if (facts.fresh) row.classList.add("fresh");

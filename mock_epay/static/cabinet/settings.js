@@ -10,7 +10,7 @@ const CHOICES = { dialect: ["documented", "observed"], checks: ["strict", "lenie
 export async function show(main, { merchant, named }) {
   const { settings } = await once("/settings");
   const saved = (changed) => { named(changed); toast(t("did.saved")); };
-  main.replaceChildren(h("div.bar", {}, h("h1", {}, t("nav.settings"))), h("div.pair", {}, h("div", {}, credentials(merchant), terminals(merchant, saved)), own(merchant, settings, saved)), world(merchant));
+  main.replaceChildren(h("div.bar", {}, h("h1", {}, t("nav.settings"))), h("div.pair.uneven", {}, h("div", {}, credentials(merchant), terminals(merchant, saved)), own(merchant, settings, saved)), world(merchant));
   document.body.dataset.state = "settings";
 }
 
@@ -48,7 +48,7 @@ function terminals(merchant, saved) {
 }
 
 function own(merchant, settings, saved) {
-  const rows = settings.filter((row) => row.per_merchant);
+  const rows = settings.filter((row) => row.per_merchant && row.name !== "self_check");
   const control = (row) => {
     const value = merchant[row.name];
     if (CHOICES[row.name]) return select(row.name, CHOICES[row.name].map((one) => [one, one]), value);
@@ -75,7 +75,7 @@ function own(merchant, settings, saved) {
       blame(form, refusal);
     }
   } }, field(t("settings.name"), h("input", { name: "name", value: merchant.name, required: true })),
-  rows.map((row) => field(row.name, control(row), { hint: row.explanation })), h("p.general.problem", { role: "alert" }), h("div.row", {}, h("button.button.primary", { type: "submit", "data-testid": "save" }, t("settings.save"))));
+  h("div.fields.few", {}, rows.map((row) => field(row.name, control(row), { hint: row.explanation }))), h("p.general.problem", { role: "alert" }), h("div.row", {}, h("button.button.primary", { type: "submit", "data-testid": "save" }, t("settings.save"))));
   return h("section.card", {}, h("h2", {}, t("settings.own")), h("p.dim.small", {}, t("settings.own_lead")), form);
 }
 

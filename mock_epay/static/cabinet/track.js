@@ -4,14 +4,15 @@ import { h, sign, svg } from "./dom.js";
 import { span, t } from "./words.js";
 
 const LANES = ["shop", "customer", "issuer", "postlink"];
-const WIDE = 92;
 const HIGH = 58;
-const LEFT = 46;
 
-export function track(steps, waiting, open) {
-  const points = steps.map(({ lane }, at) => [LEFT + at * WIDE, HIGH * LANES.indexOf(lane) + 22]);
-  const end = waiting && [LEFT + steps.length * WIDE, HIGH * LANES.indexOf(waiting[0]) + 22];
-  const wide = LEFT + (steps.length - 1 + (end ? 1 : 0)) * WIDE + LEFT;
+export function track(steps, waiting, open, room) {
+  const count = steps.length + (waiting ? 1 : 0);
+  const pace = Math.max(70, Math.min(112, Math.floor(room / count)));
+  const half = pace / 2;
+  const points = steps.map(({ lane }, at) => [half + at * pace, HIGH * LANES.indexOf(lane) + 22]);
+  const end = waiting && [half + steps.length * pace, HIGH * LANES.indexOf(waiting[0]) + 22];
+  const wide = count * pace;
   const line = svg("svg", { class: "line", width: wide, height: HIGH * LANES.length, "aria-hidden": "true", focusable: "false" },
     LANES.map((_, at) => svg("path", { class: "lane", d: `M0 ${at * HIGH + 22}H${wide}` })),
     points.slice(1).map((point, at) => svg("path", { class: `way ${steps[at + 1].tone}`, d: curve(points[at], point) })),
@@ -21,12 +22,12 @@ export function track(steps, waiting, open) {
     const stop = h("button", { class: `stop ${step.tone}`, type: "button", "data-testid": `stop-${step.event.number}`, onclick: () => open(step) },
       sign(step.sign), h("span.name", {}, t(`short.${step.kind.replace(".", "_")}`), step.count > 1 && ` \u00d7${step.count}`),
       h("span.gap", {}, at ? `+${span(Math.max(0, passed))}` : ""));
-    [stop.style.left, stop.style.top] = [`${points[at][0] - WIDE / 2}px`, `${points[at][1] - 11}px`];
+    Object.assign(stop.style, { left: `${points[at][0] - half}px`, top: `${points[at][1] - 11}px`, width: `${pace}px` });
     return stop;
   });
   if (end) {
     const ghost = h("span.stop.ghost", { "data-testid": "waits" }, sign("wait"), h("span.name", {}, t(`waits.${waiting[1]}`)));
-    [ghost.style.left, ghost.style.top] = [`${end[0] - WIDE / 2}px`, `${end[1] - 11}px`];
+    Object.assign(ghost.style, { left: `${end[0] - half}px`, top: `${end[1] - 11}px`, width: `${pace}px` });
     stops.push(ghost);
   }
   const field = h("div.field-of-play", {}, line, stops);
