@@ -18,7 +18,8 @@ run: $(VENV)/.run
 
 test: check chromium php $(NODE_MODULES)
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) $(if $(OFFLINE),-m 'not browser') $(PYTEST_ARGS)
+	$(if $(OFFLINE),$(ALONE) $(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) -m browser $(PYTEST_ARGS))
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
@@ -39,9 +40,12 @@ image:
 test-image: image $(VENV)/.dev chromium certutil
 	CONTAINER_ENGINE=$(CONTAINER_ENGINE) MOCK_EPAY_IMAGE=$(MOCK_EPAY_IMAGE) $(BIN)/python -m pytest tests/image $(PYTEST_ARGS)
 
-# A namespace of its own has no network at all; its loopback has to be switched on.
+# A namespace of its own has no network but loopback, which has to be switched on. (`make test OFFLINE=1` runs all tests,
+# and these there.)
+ALONE := unshare --map-root-user --net sh -c 'ip link set lo up && exec "$$@"' alone
+
 test-offline: $(VENV)/.dev chromium $(NODE_MODULES)
-	unshare --map-root-user --net sh -c 'ip link set lo up && exec $(BIN)/python -m pytest -n $(or $(WORKERS),2) -m browser $(PYTEST_ARGS)'
+	$(ALONE) $(BIN)/python -m pytest -n $(or $(WORKERS),2) -m browser $(PYTEST_ARGS)
 
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile $(LOCKED) pyproject.toml --output-file docker/requirements.lock

@@ -12,12 +12,18 @@ UNFOLD: Final = "document.querySelectorAll('details').forEach((details) => { det
 LANGUAGES: Final = ("rus", "kaz", "eng")
 
 
-def unsound(page: Page) -> list[str]:
-    """Return what axe-core finds, by day and by night, also in what is folded."""
+def found(page: Page) -> list[str]:
+    """Return what axe-core finds, also in what is folded."""
     page.evaluate(UNFOLD)
     page.evaluate(AXE)
-    found: list[str] = []
+    complaints: list[str] = page.evaluate(FOUND)
+    return complaints
+
+
+def unsound(page: Page) -> list[str]:
+    """Return what axe-core finds by day and by night."""
+    complaints: list[str] = []
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += page.evaluate(FOUND)
-    return found
+        complaints += found(page)
+    return complaints

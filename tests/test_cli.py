@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -165,9 +165,9 @@ def _seconds_to_stop(number: signal.Signals, code: int, shop: Shop) -> float:
         assert "here are the events" in next(told.iter_lines())
         silent = stack.enter_context(socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))))
         seconds, ended, said = sandbox.stop(number)
-        assert silent.recv(1) == b""
-    log = [f"{sandbox.url}/cabinet/test/invoices/{invoice}" for invoice in ("000000001", "000000002")]
-    assert (ended, said.splitlines()) == (code, log)
+        with suppress(ConnectionResetError):  # what was never accepted is reset
+            assert silent.recv(1) == b""
+    assert (ended, said) == (code, "")
     return seconds
 
 

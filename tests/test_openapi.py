@@ -32,6 +32,7 @@ HERE: Final = "http://document/"
 # Routes that are not in the document, and why.
 UNDOCUMENTED: Final = {
     "/": "a page of the cabinet",
+    "/payform/reasons/{language}.json": "what the pay page's tools load",
     "/ca.pem": "the certificate of the sandbox's authority",
     "/demo": "the demo shop, an outsider",
     "/demo/orders": "the demo shop, an outsider",

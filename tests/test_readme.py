@@ -99,8 +99,13 @@ def test_the_table_of_own_cards_is_the_programs_own() -> None:
 
 
 def test_the_rules_of_the_example_can_be_used() -> None:
-    (rule,) = control.rules_of_file(_block("toml"))
+    (rule,) = control.rules_of_file(*(block for block in _blocks("toml") if "[[rules]]" in block))
     assert (rule.name, rule.then.reason_code) == ("dear orders", 488)
+
+
+def test_the_merchants_of_the_example_can_be_used() -> None:
+    (facts,) = control.merchants_of_file(*(block for block in _blocks("toml") if "[[merchants]]" in block))
+    assert (facts["client_id"], facts["two_stage"]) == ("tea", True)
 
 
 def test_the_table_of_the_control_api_leaves_nothing_out() -> None:
