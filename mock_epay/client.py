@@ -319,6 +319,15 @@ class Epay:
         }
         return answers.read(Transaction, self.control("POST", "/payments", _given(payment) | more))
 
+    def answer_challenge(self, transaction: str | Transaction = "latest", answer: str = "pass") -> Transaction:
+        """Answer 3-D Secure, which waits, as a cardholder: pass, fail or cancel; the payment then goes on, or ends."""
+        path = f"/transactions/{_id(transaction)}/challenge"
+        return answers.read(Transaction, self.control("POST", path, {"answer": answer}))
+
+    def link(self, invoice_id: str | None = None, **more: Any) -> str:
+        """Let an order wait at an address and return that: of a pay page, as a browser may open it."""
+        return str(self.control("POST", "/links", _given({"invoice_id": invoice_id, **more}))["url"])
+
     # What a test wants to happen.
 
     def script(self, *decisions: Mapping[str, Any]) -> None:

@@ -9,11 +9,12 @@ import httpx
 import pytest
 from browsing import SHOP, Customer, fits, shoot
 from cabins import enter, home, sign_in
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from worlds import World, new_world
 
 from mock_epay import resources
-from mock_epay.server import Sandbox
+from mock_epay.server import Sandbox, running
+from mock_epay.settings import Settings
 
 SCRIPTS: Final = {path.name: path.read_text("utf-8") for path in (resources.STATIC / "cabinet").glob("*.js")}
 STYLE: Final = (resources.STATIC / "cabinet" / "cabinet.css").read_text("utf-8")
@@ -287,3 +288,35 @@ def test_the_files_are_served_and_nothing_beside_them(http: httpx.Client, sandbo
     for name in (*SCRIPTS, "cabinet.css", "favicon.svg"):
         assert http.get(f"/cabinet/static/{name}").status_code == 200
     assert http.get("/cabinet/static/../../data/merchants.toml").status_code == 404
+
+
+# Servers that are set up otherwise.
+
+
+def test_an_open_cabinet_asks_nobody_who_they_are(browser: Browser) -> None:
+    with running(Settings(port=0, cabinet_open=True)) as open_to_all:
+        developer = Customer(browser, open_to_all.url)
+        page = developer.page()
+        page.goto(f"{open_to_all.url}/")
+        page.wait_for_url("**/cabinet/test")
+        expect(page.get_by_test_id("page")).to_have_attribute("data-state", "empty")
+        expect(page.get_by_test_id("sign-out")).to_be_hidden()
+        page.goto(f"{open_to_all.url}/cabinet/halykfinanceUSD/settings")
+        expect(page.get_by_test_id("merchant")).to_contain_text("halykfinanceUSD")
+        assert developer.leave() == []
+
+
+def test_who_signs_in_needs_no_control_token_but_to_make_a_merchant(browser: Browser) -> None:
+    with running(Settings(port=0, control_token="a control token")) as guarded:
+        developer = Customer(browser, guarded.url, expected=["status of 401"])
+        page = developer.page()
+        page.goto(f"{guarded.url}/")
+        page.get_by_test_id("enter").click()
+        page.wait_for_url("**/cabinet/test")
+        page.get_by_test_id("first-payment").click()
+        expect(page.get_by_test_id("status")).to_have_text("Paid")
+        page.get_by_test_id("nav-settings").click()
+        page.get_by_test_id("new-merchant-button").click()
+        page.get_by_test_id("dialog").get_by_test_id("yes").click()
+        expect(page.get_by_test_id("dialog")).to_contain_text("control token")
+        assert developer.leave() == []

@@ -506,3 +506,16 @@ def test_moments_and_money_may_stand_in_what_is_sent() -> None:
     assert answers.text({"at": NOON, "amount": Decimal("1.50")}) == '{"at": "2026-11-24T12:00:00+00:00", "amount": 1.5}'
     with pytest.raises(TypeError, match="no place in JSON"):
         answers.text({1j})
+
+
+def test_a_cardholder_who_was_left_waiting_answers_after_all(epay: Epay) -> None:
+    epay.pay("000000001", card=CHALLENGED["pan"], challenge="leave")
+    assert epay.answer_challenge().approved
+    other = epay.pay("000000002", card=CHALLENGED["pan"], challenge="leave")
+    assert epay.answer_challenge(other, "cancel").reason_code == 473
+
+
+def test_an_order_waits_at_an_address(epay: Epay) -> None:
+    address = epay.link("000000001", amount=2500)
+    assert 'data-state="open"' in httpx.get(address, follow_redirects=True).text
+    assert epay.link() != address

@@ -108,11 +108,11 @@ def fill(sandbox: Sandbox, client_id: str, count: int) -> None:
             payment = DirectPayment(fields=fields, card=cards[number % 3], payer=Payer(email=f"c{number}@example.kz"))
             await payments.pay(bank, merchant, payment)
 
-    for numbers in batched_range(1, count + 1, 500):
+    for numbers in _chunks(1, count + 1, 100):
         sandbox.do(pay(numbers))
 
 
-def batched_range(start: int, stop: int, size: int) -> Iterator[range]:
+def _chunks(start: int, stop: int, size: int) -> Iterator[range]:
     """Return the numbers from `start`, so many at a time."""
     return (range(first, min(first + size, stop)) for first in range(start, stop, size))
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, cast
 
 from mock_epay.errors import Fault, Refusal
@@ -59,5 +59,5 @@ class Run:
             self._say(end)
 
     def _say(self, told: _Told) -> None:
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the server has stopped meanwhile
             self._loop.call_soon_threadsafe(self._told.put_nowait, told)

@@ -27,7 +27,7 @@ export async function ask(method, path, body, options = {}) {
     throw new Refusal(0, { message: t("problem.nobody") });
   }
   if (answer.ok) return answer;
-  if (answer.status === 401 && !path.endsWith("/session")) return toGate();
+  if (answer.status === 401 && path.startsWith(WORLD)) return toGate();
   throw new Refusal(answer.status, await answer.json().catch(() => ({})));
 }
 

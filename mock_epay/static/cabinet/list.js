@@ -49,10 +49,11 @@ class List {
     this.chips = h("div.chips", { "data-testid": "chips" });
     this.news = h("button.news", { type: "button", hidden: true, "data-testid": "news", onclick: () => { this.view.scrollTop = 0; this.fresh(0); } });
     this.paper = h("div.paper", { role: "rowgroup" });
-    this.view = h("div.scroll", { "data-testid": "rows", onscroll: () => { this.paint(); if (this.view.scrollTop < 20) this.fresh(0); } }, this.paper);
     const names = ["status", "invoice", "amount", "card", "reason", "postlink", "time"];
+    this.head = h("div.head", { role: "rowgroup" }, h("div.tr", { role: "row" }, names.map((name) => h("span", { class: `c-${name}`, role: "columnheader" }, t(`list.col_${name}`)))));
+    this.view = h("div.scroll", { "data-testid": "rows", onscroll: () => { this.paint(); if (this.view.scrollTop < 20) this.fresh(0); } }, this.head, this.paper);
     this.table = h("div.table", { role: "table", "aria-label": t("nav.invoices") },
-      h("div.head", { role: "rowgroup" }, h("div.tr", { role: "row" }, names.map((name) => h("span", { class: `c-${name}`, role: "columnheader" }, t(`list.col_${name}`))))), this.view);
+      this.view);
     this.empty = h("div.empty", { hidden: true });
     main.replaceChildren(
       h("div.bar", {}, h("h1", {}, t("nav.invoices")), this.count, this.bell),
@@ -205,7 +206,7 @@ class List {
     event.preventDefault();
     this.chosen = Math.max(0, Math.min(this.total - 1, this.chosen + step));
     const top = this.chosen * this.height;
-    const foot = top + this.height - this.view.clientHeight;
+    const foot = top + this.height - this.view.clientHeight + this.head.offsetHeight;
     if (this.view.scrollTop > top) this.view.scrollTop = top;
     else if (this.view.scrollTop < foot) this.view.scrollTop = foot;
     this.paint();

@@ -27,8 +27,8 @@ export function steps(timeline) {
     step.postlink = timeline.postlinks.find(({ id }) => id === facts.delivery);
     step.attempt = step.postlink?.attempts.find(({ number }) => number === facts.attempt);
     if (kind === "token.issued") step.token = (timeline.tokens ?? [])[tokens++];
-    if (kind === "checkout.opened") step.object = (timeline.objects ?? []).at(0);
-    if (kind === "challenge.answered" ) [step.sign, step.tone] = facts.state === "passed" ? ["yes", "good"] : ["no", "bad"];
+    if (kind === "checkout.opened") step.object = objectOf(timeline, event.at);
+    if (kind === "challenge.answered") [step.sign, step.tone] = facts.state === "passed" ? ["yes", "good"] : ["no", "bad"];
     if (kind === "transaction.authorized") held.add(facts.transaction);
     if (kind === "transaction.charged" && held.has(facts.transaction)) step.lane = "shop";
     if (facts.hints?.length && step.tone === "good") step.tone = "held";
@@ -39,6 +39,12 @@ export function steps(timeline) {
     } else found.push(step);
   }
   return found;
+}
+
+// The transaction begins when the page opens, so its payment object is the one that came with it.
+function objectOf({ transactions, objects = [] }, at) {
+  const begun = transactions.find((one) => Date.parse(one.created_at) >= Date.parse(at)) ?? transactions.at(-1);
+  return objects.find(({ transaction }) => transaction === begun?.id);
 }
 
 // What the invoice waits for, if for anything.

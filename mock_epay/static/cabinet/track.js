@@ -6,7 +6,8 @@ import { span, t } from "./words.js";
 const LANES = ["shop", "customer", "issuer", "postlink"];
 const HIGH = 58;
 
-export function track(steps, waiting, open, room) {
+export function track(life, waiting, open, room) {
+  const steps = gathered(life);
   const count = steps.length + (waiting ? 1 : 0);
   const pace = Math.max(70, Math.min(112, Math.floor(room / count)));
   const half = pace / 2;
@@ -35,6 +36,17 @@ export function track(steps, waiting, open, room) {
   const sliding = h("div.slide", { tabindex: 0, role: "group", "aria-label": t("invoice.track") }, field);
   requestAnimationFrame(() => { sliding.scrollLeft = sliding.scrollWidth; });
   return h("div.track", { "data-testid": "track" }, h("div.lanes", { "aria-hidden": "true" }, LANES.map((lane) => h("span", {}, t(`lane.${lane}`)))), sliding);
+}
+
+// Tries that failed one after the other are one stop.
+function gathered(life) {
+  const stops = [];
+  for (const step of life) {
+    const before = stops.at(-1);
+    if (before?.kind === "postlink.failed" && step.kind === before.kind) stops[stops.length - 1] = { ...step, count: before.count + 1 };
+    else stops.push(step);
+  }
+  return stops;
 }
 
 function curve([x1, y1], [x2, y2]) {
