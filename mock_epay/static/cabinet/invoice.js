@@ -188,19 +188,17 @@ async function edit(one, draw) {
 
 async function copyAs(id) {
   const pre = h("pre.tall", { tabindex: 0, "data-testid": "recipe", "aria-label": t("invoice.copy_as") });
-  let shown = "";
+  let [shown, chosen] = ["", ""];
   const copy = copyButton(() => shown, "copy-recipe");
   const tabs = FORMS.map((form) => h("button.tab", { type: "button", "data-testid": `as-${form}`, onclick: () => choose(form) }, t(`as.${form}`)));
   const choose = async (form) => {
     tabs.forEach((tab, at) => tab.setAttribute("aria-pressed", String(FORMS[at] === form)));
-    shown = "";
-    pre.textContent = "\u2026";
-    try {
-      shown = await text(`/invoices/${id}/test`, { as: form });
-      pre.textContent = shown;
-    } catch (refusal) {
-      pre.textContent = refusal.message;
-    }
+    const mine = (chosen = form);
+    [shown, pre.textContent] = ["", "\u2026"];
+    const [told, runs] = await text(`/invoices/${id}/test`, { as: form }).then((test) => [test, true], (refusal) => [refusal.message, false]);
+    if (mine !== chosen) return;
+    pre.textContent = told;
+    if (runs) shown = told;
   };
   const dialog = h("dialog.dialog.large", { "aria-labelledby": "as-title", "data-testid": "dialog" }, h("h2", { id: "as-title" }, t("invoice.copy_as")), h("p.dim", {}, t("as.lead")),
     h("figure.code", {}, h("figcaption", {}, h("span.row", {}, tabs), copy), pre),

@@ -9,7 +9,7 @@ const HIGH = 58;
 export function track(life, waiting, open, room) {
   const steps = gathered(life);
   const count = steps.length + (waiting ? 1 : 0);
-  const pace = Math.max(70, Math.min(112, Math.floor(room / count)));
+  const pace = Math.max(84, Math.min(112, Math.floor(room / count)));
   const half = pace / 2;
   const points = steps.map(({ lane }, at) => [half + at * pace, HIGH * LANES.indexOf(lane) + 22]);
   const end = waiting && [half + steps.length * pace, HIGH * LANES.indexOf(waiting[0]) + 22];
