@@ -122,9 +122,10 @@ def _seconds_to_stop() -> float:
         server.new_merchant().pay("000000001", post_link=f"http://localhost:{silent.getsockname()[1]}/")
         stack.enter_context(silent.accept()[0])
         client = stack.enter_context(httpx.Client())
-        events = f"{one.url}/_control/merchants/test/events"
-        told = stack.enter_context(client.stream("GET", events, headers={"Accept": "text/event-stream"}))
-        assert "here are the events" in next(told.iter_lines())
+        address = f"{one.url}/_control/merchants/test/events"
+        told = stack.enter_context(client.stream("GET", address, headers={"Accept": "text/event-stream"}))
+        events = told.iter_lines()  # kept, or httpx would go away
+        assert "here are the events" in next(events)
         before = time.monotonic()
         engine("kill", "-s", "TERM", one.name)
         engine("wait", one.name)
