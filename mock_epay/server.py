@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
 _BACKLOG: Final = 2048  # as uvicorn has it
-_DRAIN_S: Final = 0.4  # how long requests that are under way may go on at the end
+_DRAIN_S: Final = 0.2  # how long requests that are under way may go on at the end
 _LAST_S: Final = 0.2  # and what they do when their connections have gone
 _NOT_STARTED: Final = "the sandbox did not start; its log says why"
 
