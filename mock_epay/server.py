@@ -30,7 +30,8 @@ T = TypeVar("T")
 
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
 _BACKLOG: Final = 2048  # as uvicorn has it
-_DRAIN_S: Final = 0.5  # how long requests that are under way may go on at the end
+_DRAIN_S: Final = 0.2  # how long requests that are under way may go on at the end
+_LAST_S: Final = 0.2  # and what they do when their connections have gone
 _NOT_STARTED: Final = "the sandbox did not start; its log says why"
 
 
@@ -169,9 +170,14 @@ class _Server(uvicorn.Server):
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        cut = asyncio.get_running_loop().call_later(_DRAIN_S, self._cut)
-        await super().shutdown(sockets)
-        cut.cancel()
+        ending = asyncio.create_task(super().shutdown(sockets))
+        await asyncio.wait({ending}, timeout=_DRAIN_S)
+        for connection in list(self.server_state.connections):  # such as a stream of events: it ends with its reader
+            connection.transport.abort()
+        await asyncio.wait({ending}, timeout=_LAST_S)
+        for task in self.server_state.tasks:  # and what nobody waits for any more
+            task.cancel()
+        await ending
 
     async def _open_tls(self, listener: socket.socket) -> asyncio.Server:
         """Open the second door, behind which is all that is behind the first."""
@@ -183,11 +189,6 @@ class _Server(uvicorn.Server):
             ssl=self._doors.context,
             backlog=_BACKLOG,
         )
-
-    def _cut(self) -> None:
-        """End what would never end by itself, such as streams of events."""
-        for task in self.server_state.tasks:
-            task.cancel()
 
 
 def _checker(url: str, control_token: str) -> CheckHandler:

@@ -113,6 +113,20 @@ def test_the_banner_tells_of_settings_that_are_not_the_usual() -> None:
     assert "Settings" not in banner("http://127.0.0.1:8080")
 
 
+@pytest.mark.parametrize(
+    ("log", "first"), [("text", f"mock-epay {__version__}: no bank"), ("json", '{"event": "started"')]
+)
+def test_what_is_said_at_the_start_is_for_who_reads_the_log(
+    log: str, first: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As below: the processes show it, and coverage does not see all of them.
+    monkeypatch.setattr(server, "serve", lambda _, announce, write: (announce("http://bank", ""), write("a payment")))
+    assert main(["--log", log]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(first)
+    assert said.endswith("\na payment\n")
+
+
 def test_a_log_for_machines_begins_with_a_line_for_them() -> None:
     command = (*MODULE, "--port", "0", "--log", "json", "--control-token", "geheim")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -162,7 +176,8 @@ def _seconds_to_stop(number: signal.Signals, code: int, shop: Shop) -> float:
         assert hanging.recv(4) == b"POST"
         assert 'data-state="open"' in paying.open(invoiceId="000000002").text  # and this connection stays open
         told = stack.enter_context(client.stream("GET", EVENTS, headers={"Accept": "text/event-stream"}))
-        assert "here are the events" in next(told.iter_lines())
+        events = told.iter_lines()  # kept, or httpx would go away
+        assert "here are the events" in next(events)
         silent = stack.enter_context(socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))))
         seconds, ended, said = sandbox.stop(number)
         with suppress(ConnectionResetError):  # what was never accepted is reset

@@ -1,8 +1,9 @@
 """The log: a line for each payment, none for anything else, and the way to its story."""
 
+import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import httpx
@@ -14,6 +15,7 @@ from worlds import new_world
 from mock_epay.journal import FORMS, Journal, as_json
 from mock_epay.model import Event
 from mock_epay.server import running
+from mock_epay.store.memory import MemoryStore
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 5000, UTC)
 
@@ -98,3 +100,21 @@ def test_a_name_cannot_add_a_line() -> None:
         journal.hear(new_merchant("a\nshop"), [_event("transaction.charged")])
     assert len(lines) == 2
     assert "\n" not in "".join(lines)
+
+
+def test_what_happened_is_heard_once_it_is_kept_and_not_if_it_is_not() -> None:
+    heard: list[tuple[str, list[str]]] = []
+
+    async def work() -> None:
+        store = MemoryStore(lambda merchant, events: heard.append((merchant.client_id, [one.kind for one in events])))
+        await store.add_merchant(new_merchant("a shop"))
+        async with store.work("a shop") as unit:
+            unit.record("token.issued")
+            assert heard == []
+        with suppress(ZeroDivisionError):
+            async with store.work("a shop") as unit:
+                unit.record("link.made")
+                raise ZeroDivisionError
+
+    asyncio.run(work())
+    assert heard == [("a shop", ["token.issued"])]

@@ -3,12 +3,12 @@
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Final
 
 import httpx
 import pytest
-from support import PATIENCE_S, new_merchant
+from support import PATIENCE_S, eventually, new_merchant
 
 from mock_epay import server
 from mock_epay.model import Merchant
@@ -176,3 +176,32 @@ def test_in_the_foreground_a_failed_start_is_an_error_too(
         server.serve(ANY, lambda *urls: announced.append(urls))
     assert announced == []
     assert "no space left for" in caplog.text
+
+
+def test_it_ends_although_somebody_waits_for_what_does_not_happen() -> None:
+    with httpx.Client() as client, running() as sandbox:
+        address = f"{sandbox.url}/_control/merchants/test/wait?until=card.saved&timeout_s=30"
+        asked: list[int] = []
+
+        def ask() -> None:
+            with suppress(httpx.TransportError):
+                asked.append(client.get(address).status_code)
+
+        waiting = threading.Thread(target=ask)
+        waiting.start()
+        eventually(lambda: len(sandbox.bank.store.world("test")._watchers) > 0)  # type: ignore[attr-defined]
+        before = time.monotonic()
+    waiting.join(PATIENCE_S)
+    assert time.monotonic() - before < PATIENCE_S / 2
+    assert asked == []
+
+
+def test_it_ends_although_somebody_reads_the_events() -> None:
+    with httpx.Client() as client, ExitStack() as stack:
+        with running() as sandbox:
+            address = f"{sandbox.url}/_control/merchants/test/events"
+            told = stack.enter_context(client.stream("GET", address, headers={"Accept": "text/event-stream"}))
+            events = told.iter_lines()  # kept, or httpx would go away
+            assert "here are the events" in next(events)
+            before = time.monotonic()
+        assert time.monotonic() - before < PATIENCE_S / 2

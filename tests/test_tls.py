@@ -154,9 +154,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(folder: str) -> None:
         running(Settings(port=0, tls=True, tls_dir=folder)).__enter__()
 
 
-def test_an_authority_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        tls._make(tmp_path / "nowhere/private")
+def test_a_file_where_the_key_s_folder_should_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "private").touch()
+    with pytest.raises(AuthorityError, match=r"\.new-\w+: Not a directory$"):
+        Authority.of(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["private"]
 
 
 @pytest.mark.parametrize("hosts", ["a b", "x..y", "é" * 70, "under_score"])
