@@ -12,15 +12,17 @@ from typing import Any, Final, TypeVar
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mock_epay import issuer, script
+from mock_epay import issuer, script, workers
 from mock_epay.bank import Bank
 from mock_epay.errors import Refusal
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
 from mock_epay.settings import SettingError, Settings, rows
-from mock_epay.store.memory import MemoryStore
+from mock_epay.store import StoreError
+from mock_epay.store.homes import store_at
 from mock_epay.web import create_app, faults
 from mock_epay.wire import control
+from mock_epay.workers import WorkerError
 
 T = TypeVar("T")
 
@@ -57,7 +59,13 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     rules = _rules(settings)
     with _listening(settings) as (listener, url):
-        _Server(Bank(MemoryStore(), settings), rules, lambda: announce(url)).run(sockets=[listener])
+        if settings.workers > 1:
+            try:
+                workers.run(settings.workers, _worker, (settings, listener), lambda: announce(url))
+            except WorkerError as wrong:
+                raise ServerError(str(wrong)) from None
+        else:
+            _Server(Bank(store_at(settings.store), settings), rules, lambda: announce(url)).run(sockets=[listener])
 
 
 @contextmanager
@@ -72,6 +80,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
     settings = settings or Settings(port=0)
     rules = _rules(settings)
     loops: list[asyncio.AbstractEventLoop] = []
+    failures: list[ServerError] = []
     started = threading.Event()
 
     def ready() -> None:
@@ -79,12 +88,14 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
         started.set()
 
     with _listening(settings) as (listener, url):
-        bank = Bank(MemoryStore(), settings)
+        bank = Bank(store_at(settings.store), settings)
         server = _Server(bank, rules, ready)
 
         def run() -> None:
-            with suppress(ServerError):
+            try:
                 server.run(sockets=[listener])
+            except ServerError as wrong:
+                failures.append(wrong)
             started.set()  # or it never will be: do not wait for that
 
         thread = threading.Thread(target=run, name="mock-epay", daemon=True)
@@ -92,7 +103,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
         try:
             started.wait(_PATIENCE_S)
             if not loops:
-                raise ServerError(_NOT_STARTED)
+                raise failures.pop() if failures else ServerError(_NOT_STARTED)
             yield Sandbox(url, bank, loops[0])
         finally:
             server.should_exit = True
@@ -125,13 +136,28 @@ class _Server(uvicorn.Server):
             )
         )
         self._ready = ready
+        self._store = bank.store
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self._store.open()
+        except StoreError as wrong:
+            raise ServerError(str(wrong)) from None
         with suppress(SystemExit):  # how newer versions of uvicorn say it; older ones just return
             await super().startup(sockets)
         if not self.started:
+            await self._store.close()
             raise ServerError(_NOT_STARTED)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await self._store.close()
+
+
+def _worker(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve as one of several."""
+    _Server(Bank(store_at(settings.store), settings), _rules(settings), ready).run(sockets=[listener])
 
 
 def _rules(settings: Settings) -> Sequence[Rule]:
@@ -150,8 +176,13 @@ def _rules(settings: Settings) -> Sequence[Rule]:
             found[row.name] = _READERS[row.name](text)
         except (OSError, ValueError, Refusal) as wrong:
             why = getattr(wrong, "strerror", None) or wrong
-            shown = "" if row.name == "foreign_key_card" else f' is "{text}"'
+            shown = "" if row.name in {"foreign_key_card", "store"} else f' is "{text}"'
             raise SettingError(f"{row.variable} ({row.flag}){shown}: {why}") from None
+    if settings.workers > 1 and not settings.store:
+        raise SettingError(
+            f"MOCK_EPAY_WORKERS (--workers) is {settings.workers}: processes cannot share a memory; "
+            "name a database too, with MOCK_EPAY_STORE (--store)"
+        )
     rules: Sequence[Rule] = found.get("rules", ())
     return rules
 
@@ -162,6 +193,7 @@ def _test_card(pan: str) -> None:
 
 
 _READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "store": store_at,
     "rules": lambda path: control.rules_of_file(Path(path).read_text("utf-8")),
     "plan": script.read_plan,
     "foreign_key_card": _test_card,

@@ -32,6 +32,12 @@ class Settings:
 
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(8080, "port to listen on; 0 takes a free one")
+    store: str = setting(
+        "",
+        "where all is kept: sqlite:///file outlives the process, postgresql://user@host/name serves many; "
+        "empty: memory. What is kept there, merchants and all, wins over these settings",
+    )
+    workers: int = setting(1, "processes that share the address; more than one needs a database")
     seed: str = setting("", "makes every invented value repeatable; empty: other values in each run")
     dialect: str = setting(
         "documented",

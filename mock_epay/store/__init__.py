@@ -17,6 +17,10 @@ class UnknownMerchantError(LookupError):
     """There is no world of this name, or not any more."""
 
 
+class StoreError(Exception):
+    """The store cannot be used, or not now; the message is one line that says which and why."""
+
+
 class Work(Protocol):
     """One unit of work in one merchant's world: all that is saved in it is kept, or nothing is.
 
@@ -78,10 +82,26 @@ class Hold(Protocol):
 
 
 class Store(Protocol):
-    """Where worlds live."""
+    """Where worlds live. One in a database raises `StoreError` whenever that fails it."""
 
-    async def add_merchant(self, merchant: Merchant) -> None:
-        """Begin an empty world; one with the same `client_id` ends, and the numbers of its events are gone on with."""
+    async def open(self) -> None:
+        """Make ready for use.
+
+        Raises:
+            StoreError: it cannot be used.
+
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of all that is claimed and of what the store stands on."""
+        ...
+
+    async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
+        """Begin an empty world; one with the same `client_id` ends, and the numbers of its events are gone on with.
+
+        With `unless_there` such a one stays as it is. Return whether a world was begun.
+        """
         ...
 
     async def change_merchant(self, merchant: Merchant) -> None:
@@ -160,6 +180,7 @@ class Store(Protocol):
     async def claim(self, kind: type[Due], limit: int) -> list[tuple[str, Due]]:
         """Wait until something of this kind is due; return up to `limit` of it with its world's `client_id`.
 
-        What is returned is claimed: it is not returned again before it is saved with another `due_at`.
+        What is returned is claimed: it is not returned again before it is saved with another `due_at`, or until
+        whoever claimed it has been silent for so long that it must be dead.
         """
         ...

@@ -32,12 +32,21 @@ class MemoryStore:
         self._owners: dict[tuple[type, str], list[str]] = {}
         self._agenda = {kind: _Agenda() for kind, shape in SHAPES.items() if shape.falls_due}
 
-    async def add_merchant(self, merchant: Merchant) -> None:
+    async def open(self) -> None:
+        """See `Store`."""
+
+    async def close(self) -> None:
+        """See `Store`."""
+
+    async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
         """See `Store`."""
         old = self._worlds.get(merchant.client_id)
+        if old and unless_there:
+            return False
         if old:
             self._end(old)
         self._worlds[merchant.client_id] = _World(merchant, old.last_event if old else 0)
+        return True
 
     async def change_merchant(self, merchant: Merchant) -> None:
         """See `Store`."""
