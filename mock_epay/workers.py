@@ -1,5 +1,6 @@
 """Processes that do the same work: started, looked after, ended together."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -11,8 +12,10 @@ from typing import Any, Final
 
 READY: Final = ""
 
+_log: Final = logging.getLogger("mock_epay")
 _SPAWN: Final = multiprocessing.get_context("spawn")
 _PATIENCE_S: Final = 10.0
+_PAUSE_S: Final = 0.5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -23,10 +26,10 @@ class WorkerError(Exception):
 def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready: Callable[[], None]) -> None:
     """Run `work` in so many processes until a signal ends it; call `ready` once all of them are.
 
-    Each gets the arguments and a function to call when it is ready. One that dies later is replaced.
+    Each gets the arguments and a function to call when it is ready. One that dies later is replaced, again and again.
 
     Raises:
-        WorkerError: one never got so far.
+        WorkerError: one of the first never got so far.
         KeyboardInterrupt: Ctrl-C, or another signal to end.
 
     """
@@ -40,8 +43,9 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready
         while True:
             wait([worker.process.sentinel for worker in team])
             for number in [number for number, worker in enumerate(team) if not worker.process.is_alive()]:
+                if not team[number].end():
+                    wait([], _PAUSE_S)  # what keeps it from its work may be over soon, as when a database starts anew
                 team[number] = _Worker(work, arguments)
-                team[number].wait_until_ready()
     finally:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -55,7 +59,8 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready
 
 class _Worker:
     def __init__(self, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self._ready, theirs = _SPAWN.Pipe(duplex=False)
+        self._got_ready = False
+        self._told, theirs = _SPAWN.Pipe(duplex=False)
         self.process = _SPAWN.Process(target=_work, args=(work, arguments, theirs))
         self.process.start()
         theirs.close()
@@ -63,17 +68,24 @@ class _Worker:
     def wait_until_ready(self) -> None:
         """Wait for a word from the process."""
         try:
-            said = self._ready.recv()
+            said = self._told.recv()
         except EOFError:
             said = "a worker ended before it was ready"
-        if said != READY:
+        self._got_ready = said == READY
+        if not self._got_ready:
             raise WorkerError(said)
 
-    def end(self) -> None:
-        """Wait for the process's end, but not for ever."""
+    def end(self) -> bool:
+        """Wait for the process's end, but not for ever; return whether it had begun its work."""
         self.process.join(_PATIENCE_S)
         self.process.kill()
-        self._ready.close()
+        if not self._got_ready and not self._told.closed:
+            try:
+                self.wait_until_ready()
+            except WorkerError as wrong:
+                _log.warning("%s", wrong)
+        self._told.close()
+        return self._got_ready
 
 
 def _work(work: Callable[..., None], arguments: tuple[Any, ...], told: Connection) -> None:
