@@ -1,5 +1,6 @@
 """A PostgreSQL server for a run of tests: its own folder, its own user, no durability unless asked for."""
 
+import atexit
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -95,6 +97,15 @@ def postgres(*, durable: bool = False) -> Iterator[Postgres]:
             server.stop(3)
     finally:
         shutil.rmtree(folder)
+
+
+@cache
+def shared_postgres() -> Postgres:
+    """Run one server for all tests of this process."""
+    running = postgres()
+    started = running.__enter__()
+    atexit.register(running.__exit__, None, None, None)
+    return started
 
 
 def _nobody() -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What every store promises. A new one is one more entry in `STORES`."""
 
 import asyncio
-import atexit
 import itertools
 import json
 import tempfile
@@ -11,11 +10,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any, ClassVar, Final, TypeVar
 
 import pytest
-from databases import Postgres, postgres
+from databases import shared_postgres
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -73,21 +71,12 @@ async def sqlite() -> AsyncIterator[Store]:
 @asynccontextmanager
 async def postgresql() -> AsyncIterator[Store]:
     """Open a store in a new database."""
-    store = SqlStore(PostgresDatabase(server().new_database()))
+    store = SqlStore(PostgresDatabase(shared_postgres().new_database()))
     await store.open()
     try:
         yield store
     finally:
         await store.close()
-
-
-@cache
-def server() -> Postgres:
-    """Run one server for all tests of this process."""
-    running = postgres()
-    started = running.__enter__()
-    atexit.register(running.__exit__, None, None, None)
-    return started
 
 
 STORES: Final[dict[str, Opening]] = {"memory": memory, "sqlite": sqlite, "postgresql": postgresql}

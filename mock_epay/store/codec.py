@@ -80,7 +80,7 @@ def _of_dataclass(kind: Any) -> tuple[_Convert, _Convert]:
     def back(facts: dict[str, Any]) -> Any:
         if facts.keys() - ways.keys() or needed - facts.keys():
             unknown = ", ".join(sorted(facts.keys() ^ (facts.keys() & ways.keys() | needed)))
-            raise UnreadableError(f"a {kind.__name__} was written by another version: it differs in {unknown}")
+            raise UnreadableError(f"{kind.__name__} was written by another version: it differs in {unknown}")
         return kind(**{name: ways[name][1](value) for name, value in facts.items()})
 
     return plain, back
