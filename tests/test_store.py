@@ -954,7 +954,7 @@ def test_a_merchant_is_another_from_the_next_unit_on(run: Run) -> None:
 
 async def settled() -> None:
     """Let everything that can go on do so, in a database too."""
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.25)
 
 
 WORLDS: Final = ("a", "b")

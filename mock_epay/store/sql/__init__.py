@@ -37,7 +37,7 @@ _PAUSE_S: Final = 0.5  # before a database that has failed is asked again
 
 
 class SqlStore:
-    """Worlds in rows. A unit of work has its world's row to itself, so units of one merchant come one by one.
+    """Worlds in rows. A unit of work has its world to itself, so units of one merchant come one by one.
 
     Each process has a name and says again and again that it is alive. What it has claimed or holds is its own until it
     lets go, or is silent for longer than `lease_s`.
@@ -74,6 +74,7 @@ class SqlStore:
         """See `Store`."""
         client_id = merchant.client_id
         async with self.database.transaction() as transaction:
+            await self._take_turn(transaction, client_id)
             begun = await transaction.rows(self.say["begin_world"], client_id, encode(merchant))
             if not begun and unless_there:
                 return False
@@ -93,6 +94,7 @@ class SqlStore:
     async def drop_merchant(self, client_id: str) -> None:
         """See `Store`."""
         async with self.database.transaction() as transaction:
+            await self._take_turn(transaction, client_id)
             if not await transaction.rows(self.say["end_world"], client_id):
                 raise UnknownMerchantError(client_id)
             await self._empty(transaction, client_id)
@@ -204,24 +206,29 @@ class SqlStore:
         What would be `ending` what others claim keeps them from claiming meanwhile.
         """
         async with self.database.transaction() as transaction:
+            world = await self.lock(transaction, client_id)
             if ending:
                 await transaction.rows(self.say["end_world"], client_id)
-            world = await self.lock(transaction, client_id)
             yield transaction, world
             await transaction.announce(client_id)
         self.bells.ring(client_id)
 
     async def lock(self, transaction: Transaction, client_id: str) -> World:
-        """Take a world's row for a transaction.
+        """Have a world to oneself until the end of a transaction.
 
         Raises:
             UnknownMerchantError: there is none.
 
         """
-        rows = await transaction.rows(self.say["lock_world"], storable(client_id))
+        await self._take_turn(transaction, client_id)
+        rows = await transaction.rows(self.say["world"], storable(client_id))
         if not rows:
             raise UnknownMerchantError(client_id)
         return World.of(rows[0])
+
+    async def _take_turn(self, transaction: Transaction, client_id: str) -> None:
+        if turn := self.say["turn"]:
+            await transaction.rows(turn, storable(client_id))
 
     async def put_clock(self, transaction: Transaction, client_id: str, clock: Clock) -> None:
         """Put a clock on a wall, and reckon anew what falls due by it."""

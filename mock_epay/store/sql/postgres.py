@@ -17,13 +17,16 @@ CONNECTIONS: Final = 10  # at most, of each process, and one that listens
 _MIGRATING: Final = 0x6D6F636B  # the key of an advisory lock; any number that nobody else uses
 _PATIENCE_S: Final = 10.0
 _PAUSE_S: Final = 0.5  # before the server is asked again whether it is there
+# Statements are planned once, perhaps while a table is empty; there is an index for each of them.
+_MANNERS: Final = {"application_name": "mock-epay", "enable_seqscan": "off"}
 _FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 # A claim never waits: it passes over worlds that are ending or being taken in hand, and what others are claiming.
 _WORDS: Final = {
     "serial": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "migrating": f"SELECT pg_advisory_xact_lock({_MIGRATING})",
-    "unit": " FOR NO KEY UPDATE",
+    # Not the row of the world: what locks a row must be flushed to the disk, even if it only reads.
+    "turn": "SELECT pg_advisory_xact_lock(1, hashtext($1))",
     "ending": " FOR UPDATE",
     "claim": " FOR UPDATE OF things SKIP LOCKED FOR KEY SHARE OF worlds SKIP LOCKED",
     "claim_rows": " FOR UPDATE SKIP LOCKED",
@@ -43,7 +46,13 @@ class PostgresDatabase:
         """See `Database`."""
         with self._failing():
             self._pool = await asyncpg.create_pool(
-                self._url, min_size=1, max_size=CONNECTIONS, timeout=_PATIENCE_S, command_timeout=_PATIENCE_S
+                self._url,
+                min_size=1,
+                max_size=CONNECTIONS,
+                timeout=_PATIENCE_S,
+                command_timeout=_PATIENCE_S,
+                reset=_as_it_is,
+                server_settings=_MANNERS,
             )
         self._ears = asyncio.create_task(self._listen(ring), name="listening to PostgreSQL")
 
@@ -92,6 +101,10 @@ class PostgresDatabase:
         except _FAILURES as wrong:
             why = " ".join(str(wrong).split()) or type(wrong).__name__
             raise StoreError(f"the store at {self._where} cannot be used: {why}") from wrong
+
+
+async def _as_it_is(_: Any) -> None:
+    """Leave a connection as it is between transactions: nothing of ours outlives one."""
 
 
 class _Transaction:

@@ -23,7 +23,7 @@ _BEGINNING: Final = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL",
 _WORDS: Final = {
     "serial": "INTEGER PRIMARY KEY AUTOINCREMENT",
     "migrating": "SELECT 1",
-    "unit": "",
+    "turn": "",
     "ending": "",
     "claim": "",
     "claim_rows": "",

@@ -6,12 +6,13 @@ VERSION: Final = "CREATE TABLE IF NOT EXISTS mock_epay_schema (version INTEGER N
 
 _WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, serial, life, held_by FROM worlds"
 
-# Rows are locked in this order: a world, then what is in it. A claim, which goes the other way, waits for nothing.
+# Locks are taken in this order: the turn, the row of a world, what is in it.
+# A claim, which goes the other way, waits for nothing.
 STATEMENTS: Final[dict[str, str]] = {
     "migrating": "{migrating}",
     "merchants": "SELECT merchant FROM worlds ORDER BY serial",
     "world": f"{_WORLD} WHERE client_id = $1",
-    "lock_world": f"{_WORLD} WHERE client_id = $1{{unit}}",
+    "turn": "{turn}",
     "begin_world": """INSERT INTO worlds (client_id, life, merchant, shift_us, last_event) VALUES ($1, 0, $2, 0, 0)
         ON CONFLICT (client_id) DO NOTHING RETURNING serial""",
     "end_world": "SELECT serial FROM worlds WHERE client_id = $1{ending}",
@@ -25,7 +26,7 @@ STATEMENTS: Final[dict[str, str]] = {
     "reckon_running": "UPDATE things SET ready_us = due_us - $2 WHERE world = $1 AND due_us IS NOT NULL",
     "reckon_frozen": """UPDATE things SET ready_us = CASE WHEN due_us <= $2 THEN $3 - ($2 - due_us) END
         WHERE world = $1 AND due_us IS NOT NULL""",
-    "owner": "SELECT world FROM things WHERE kind = $1 AND key = $2 ORDER BY serial LIMIT 1",
+    "owner": "SELECT world FROM things WHERE kind = $1 AND key = $2 LIMIT 1",
     "get": "SELECT body FROM things WHERE kind = $1 AND key = $2 AND world = $3",
     "find_1": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_1 = $3 ORDER BY serial",
     "find_2": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_2 = $3 ORDER BY serial",
