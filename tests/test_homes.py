@@ -78,6 +78,18 @@ def test_an_address_that_names_no_store_is_refused(url: str) -> None:
         running(Settings(port=0, store=url)).__enter__()
 
 
+def test_a_port_that_is_no_number_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"MOCK_EPAY_STORE \(--store\): Port could not be cast"):
+        running(Settings(port=0, store="postgresql://somebody:hush@somewhere:port/name")).__enter__()
+
+
+def test_the_address_of_a_database_is_not_shown(tmp_path: Path) -> None:
+    with running(Settings(port=0, store=f"sqlite:///{tmp_path}/hush.db")) as sandbox:
+        shown = httpx.get(f"{sandbox.url}/_control/settings")
+    assert "hush" not in shown.text
+    assert {row["name"]: row["value"] for row in shown.json()["settings"]}["store"] is True
+
+
 def test_news_reach_another_process(two: Two) -> None:
     async def story(one: SqlStore, other: SqlStore) -> None:
         waiting = asyncio.create_task(other.news("a", after=0))
@@ -258,7 +270,7 @@ def test_a_file_that_must_not_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_there_is_named() -> None:
-    with pytest.raises(ServerError, match=r"^the store at 127\.0\.0\.1 cannot be used: .*refused"):
+    with pytest.raises(ServerError, match=r"^the store at 127\.0\.0\.1:9 cannot be used: .*refused"):
         running(Settings(port=0, store="postgresql://somebody@127.0.0.1:9/name")).__enter__()
 
 

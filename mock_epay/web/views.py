@@ -16,7 +16,7 @@ from mock_epay.settings import Settings
 from mock_epay.wire import outgoing
 from mock_epay.wire.outgoing import number
 
-_SECRETS: Final = {"control_token"}
+_SECRETS: Final = {"control_token", "store"}  # the address of a database may hold its password
 
 Json = dict[str, Any]
 

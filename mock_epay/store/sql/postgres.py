@@ -39,8 +39,9 @@ class PostgresDatabase:
     words: Mapping[str, str] = _WORDS
 
     def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
         self._url = url
-        self._where = urlsplit(url).hostname or "PostgreSQL"
+        self._where = f"{parts.hostname or 'PostgreSQL'}" + (f":{parts.port}" if parts.port else "")
 
     async def open(self, ring: Ring) -> None:
         """See `Database`."""
