@@ -11,12 +11,12 @@ BIN := $(VENV)/bin
 NODE_MODULES := tests/js/node_modules/.installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
-.PHONY: run test test-browsers test-image test-offline check format bench build image lock clean
+.PHONY: run test test-browsers test-crash test-image test-offline check format bench bench-stores build image lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/mock-epay
 
-test: check chromium php $(NODE_MODULES)
+test: check chromium php postgresql $(NODE_MODULES)
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) $(if $(OFFLINE),-m 'not browser') $(PYTEST_ARGS)
 	$(if $(OFFLINE),$(ALONE) $(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) -m browser $(PYTEST_ARGS))
@@ -52,6 +52,8 @@ lock: $(VENV)/.dev
 	echo 'hatchling>=1.27' | $(BIN)/uv pip compile $(LOCKED) - --output-file docker/build.lock
 
 LOCKED := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
+test-crash: $(VENV)/.dev postgresql
+	KILLS=$(or $(KILLS),200) $(BIN)/python -m pytest tests/test_survival.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check
@@ -65,6 +67,9 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	command -v wrk >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq wrk; }
 	$(BIN)/python tests/bench.py
+
+bench-stores: $(VENV)/.dev postgresql
+	$(BIN)/python tests/bench_stores.py
 
 build: $(VENV)/.dev
 	$(BIN)/python -m build --outdir dist
@@ -87,7 +92,7 @@ $(NODE_MODULES): tests/js/package.json
 	npm install --prefix tests/js --no-package-lock --no-audit --no-fund --silent
 	touch $@
 
-.PHONY: chromium engines php certutil
+.PHONY: chromium engines php certutil postgresql
 chromium:
 	command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; }
@@ -106,3 +111,7 @@ php:
 certutil:
 	command -v certutil >/dev/null || { $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends libnss3-tools; }
+
+postgresql:
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; }

@@ -7,24 +7,26 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mock_epay import handler_check, issuer, script, tls
+from mock_epay import handler_check, issuer, script, tls, workers
 from mock_epay.bank import Bank
 from mock_epay.client import EpayServer
 from mock_epay.errors import Refusal
 from mock_epay.journal import FORMS, Journal
 from mock_epay.postlinks.roads import Roads
 from mock_epay.settings import SettingError, Settings, rows
-from mock_epay.store.memory import MemoryStore
+from mock_epay.store import Store, StoreError
+from mock_epay.store.homes import store_at
 from mock_epay.web import create_app, faults
 from mock_epay.web.checks import CheckHandler
 from mock_epay.wire import control
+from mock_epay.workers import WorkerError
 
 T = TypeVar("T")
 
@@ -66,9 +68,17 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
     """
     found = _understood(settings)
     with _doors(settings) as doors:
-        form = FORMS.get(settings.log)
-        store = MemoryStore(Journal(doors.url, form, write).hear if form else None)
-        _Server(Bank(store, settings), found, doors, lambda: announce(doors.url, doors.tls_url)).serve_all()
+
+        def ready() -> None:
+            announce(doors.url, doors.tls_url)
+
+        if settings.workers == 1:
+            _Server(Bank(_store(settings, doors, write), settings), found, doors, ready).serve_all()
+            return
+        try:
+            workers.run(settings.workers, _worker, (settings, replace(doors, context=None), write), ready)
+        except WorkerError as wrong:
+            raise ServerError(str(wrong)) from None
 
 
 @contextmanager
@@ -83,6 +93,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
     settings = settings or Settings(port=0)
     found = _understood(settings)
     loops: list[asyncio.AbstractEventLoop] = []
+    failures: list[ServerError] = []
     started = threading.Event()
 
     def ready() -> None:
@@ -90,12 +101,14 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
         started.set()
 
     with _doors(settings) as doors:
-        bank = Bank(MemoryStore(), settings)
+        bank = Bank(store_at(settings.store), settings)
         server = _Server(bank, found, doors, ready)
 
         def run() -> None:
-            with suppress(ServerError):
+            try:
                 server.serve_all()
+            except ServerError as wrong:
+                failures.append(wrong)
             started.set()  # or it never will be: do not wait for that
 
         thread = threading.Thread(target=run, name="mock-epay", daemon=True)
@@ -103,7 +116,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
         try:
             started.wait(_PATIENCE_S)
             if not loops:
-                raise ServerError(_NOT_STARTED)
+                raise failures.pop() if failures else ServerError(_NOT_STARTED)
             yield Sandbox(doors.url, bank, loops[0], doors.tls_url)
         finally:
             server.should_exit = True
@@ -155,15 +168,21 @@ class _Server(uvicorn.Server):
         )
         self._doors = doors
         self._ready = ready
+        self._store = bank.store
 
     def serve_all(self) -> None:
         """Serve at all doors until it is to end."""
         self.run(sockets=[self._doors.listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await self._store.open()
+        except StoreError as wrong:
+            raise ServerError(str(wrong)) from None
         with suppress(SystemExit):  # how newer versions of uvicorn say it; older ones just return
             await super().startup(sockets)
         if not self.started:
+            await self._store.close()
             raise ServerError(_NOT_STARTED)
         if self._doors.tls_listener is not None:
             self.servers.append(await self._open_tls(self._doors.tls_listener))
@@ -178,6 +197,7 @@ class _Server(uvicorn.Server):
         for task in self.server_state.tasks:  # and what nobody waits for any more
             task.cancel()
         await ending
+        await self._store.close()
 
     async def _open_tls(self, listener: socket.socket) -> asyncio.Server:
         """Open the second door, behind which is all that is behind the first."""
@@ -189,6 +209,18 @@ class _Server(uvicorn.Server):
             ssl=self._doors.context,
             backlog=_BACKLOG,
         )
+
+
+def _worker(settings: Settings, doors: _Doors, write: Callable[[str], object], ready: Callable[[], None]) -> None:
+    """Serve as one of several processes; what TLS needs cannot be handed over, so each makes its own."""
+    if doors.tls_listener is not None:
+        doors = replace(doors, context=_vouched(settings)[1])
+    _Server(Bank(_store(settings, doors, write), settings), _understood(settings), doors, ready).serve_all()
+
+
+def _store(settings: Settings, doors: _Doors, write: Callable[[str], object]) -> Store:
+    form = FORMS.get(settings.log)
+    return store_at(settings.store, Journal(doors.url, form, write).hear if form else None)
 
 
 def _checker(url: str, control_token: str) -> CheckHandler:
@@ -222,8 +254,13 @@ def _understood(settings: Settings) -> Mapping[str, Any]:
             found[row.name] = _READERS[row.name](text)
         except (OSError, ValueError, Refusal) as wrong:
             why = getattr(wrong, "strerror", None) or wrong
-            shown = "" if row.name == "foreign_key_card" else f' is "{text}"'
+            shown = "" if row.name in {"foreign_key_card", "store"} else f' is "{text}"'
             raise SettingError(f"{row.variable} ({row.flag}){shown}: {why}") from None
+    if settings.workers > 1 and not settings.store:
+        raise SettingError(
+            f"MOCK_EPAY_WORKERS (--workers) is {settings.workers}: processes cannot share a memory; "
+            "name a database too, with MOCK_EPAY_STORE (--store)"
+        )
     return found
 
 
@@ -233,6 +270,7 @@ def _test_card(pan: str) -> None:
 
 
 _READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "store": store_at,
     "rules": lambda path: control.rules_of_file(Path(path).read_text("utf-8")),
     "merchants": lambda path: control.merchants_of_file(Path(path).read_text("utf-8")),
     "plan": script.read_plan,

@@ -49,6 +49,12 @@ class Settings:
     tls_dir: str = setting("~/.mock-epay/tls", "folder of the certificate authority; it is made when there is none")
     extra_hosts: str = setting("", "names and addresses, separated by commas, that the certificate is for besides")
     log: str = setting("text", "how each payment is told, a line for each: text, json, or none", LOGS)
+    store: str = setting(
+        "",
+        "where all is kept: sqlite:///file outlives the process, postgresql://user@host/name serves many; "
+        "empty: memory. What is kept there, merchants and all, wins over these settings",
+    )
+    workers: int = setting(1, "processes that share the address; more than one needs a database")
     seed: str = setting("", "makes every invented value repeatable; empty: other values in each run")
     dialect: str = setting(
         "documented",

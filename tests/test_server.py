@@ -151,7 +151,7 @@ def test_every_address_is_shown_as_one_that_can_be_opened(host: str) -> None:
 
 
 class _BrokenStore(MemoryStore):
-    async def add_merchant(self, merchant: Merchant) -> None:
+    async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:  # noqa: ARG002
         raise OSError(28, "no space left for", merchant.client_id)
 
 
@@ -159,7 +159,7 @@ def test_a_sandbox_that_fails_to_start_says_so_at_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     before, began = _threads(), time.monotonic()
-    monkeypatch.setattr(server, "MemoryStore", _BrokenStore)
+    monkeypatch.setattr(server, "store_at", lambda *_: _BrokenStore())
     with pytest.raises(ServerError, match=r"^the sandbox did not start; its log says why$"):
         running().__enter__()
     assert time.monotonic() - began < PATIENCE_S / 2
@@ -170,7 +170,7 @@ def test_a_sandbox_that_fails_to_start_says_so_at_once(
 def test_in_the_foreground_a_failed_start_is_an_error_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(server, "MemoryStore", _BrokenStore)
+    monkeypatch.setattr(server, "store_at", lambda *_: _BrokenStore())
     announced: list[tuple[str, str]] = []
     with pytest.raises(ServerError, match="did not start"):
         server.serve(ANY, lambda *urls: announced.append(urls))

@@ -11,7 +11,7 @@ from mock_epay import issuer, resources
 from mock_epay.bank import challenges, checkouts, links, notices, operations, payments, saved, scripts, tokens
 from mock_epay.bank.challenges import ChallengeView
 from mock_epay.bank.checkouts import CheckoutView, Choice
-from mock_epay.errors import BadField, InvalidToken, NotFound
+from mock_epay.errors import BadField, NotFound
 from mock_epay.model import (
     Card,
     Challenge,
@@ -408,12 +408,7 @@ class Bank:
     async def _owner_of(self, access_token: str) -> str:
         client_id = await self.store.owner(Token, access_token)
         if client_id is None:
-            raise InvalidToken(
-                "the token is unknown: it was not issued here, or before this sandbox was started",
-                field="access_token",
-                rule="a token that this sandbox has issued",
-                source=tokens.REQUEST,
-            )
+            raise tokens.unknown()
         return client_id
 
     async def _world_of(self, kind: type[Stored], key: str) -> str:

@@ -73,7 +73,8 @@ async def usable(work: Work, access_token: str) -> Token:
 
     """
     token = await work.get(Token, access_token)
-    assert token is not None
+    if token is None:  # the world was made anew since its owner was looked up
+        raise unknown()
     if token.spent:
         raise spent()
     if work.now >= token.expires_at:
@@ -84,6 +85,16 @@ async def usable(work: Work, access_token: str) -> Token:
             source=ANSWER,
         )
     return token
+
+
+def unknown() -> InvalidToken:
+    """Make the refusal of a token that nobody has."""
+    return InvalidToken(
+        "the token is unknown: it was not issued here, or its merchant was reset, or the sandbox has forgotten it",
+        field="access_token",
+        rule="a token that this sandbox has issued",
+        source=REQUEST,
+    )
 
 
 def spent() -> SpentToken:

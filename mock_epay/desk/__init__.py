@@ -107,9 +107,9 @@ class Desk:
         self._serial = count(1)
 
     async def open(self) -> None:
-        """Make the merchants that every sandbox has."""
+        """Make the merchants that every sandbox has, unless the store has kept them, as they were left."""
         for facts in self._built_in:
-            await self._begin(merchants.make(facts, self.bank.settings))
+            await self._begin(merchants.make(facts, self.bank.settings), unless_there=True)
 
     async def merchants(self) -> Sequence[Merchant]:
         """Return all merchants, oldest world first."""
@@ -132,9 +132,8 @@ class Desk:
             raise Conflict("client_id", merchant.client_id, rule, SOURCE)
         numbers = count(2)
         wanted = merchant.client_id
-        while await self._store.merchant(merchant.client_id):  # the same seed, twice at once
+        while not await self._begin(merchant, unless_there=True):  # the same seed, twice at once
             merchant = merchants.make(said | {"client_id": f"{wanted}-{next(numbers)}"}, self.bank.settings)
-        await self._begin(merchant)
         return merchant
 
     async def merchant(self, client_id: str) -> Merchant:
@@ -480,11 +479,12 @@ class Desk:
             value=client_id[:80],
         )
 
-    async def _begin(self, merchant: Merchant) -> None:
-        await self._store.add_merchant(merchant)
-        if self._rules:
+    async def _begin(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
+        begun = await self._store.add_merchant(merchant, unless_there=unless_there)
+        if begun and self._rules:
             async with self._store.work(merchant.client_id) as work:
                 await scripts.add(work, rules=self._rules)
+        return begun
 
     async def _until(
         self, client_id: str, seconds: float, look: Callable[[], Coroutine[Any, Any, R | None]]

@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 from mock_epay.bank import Bank
 from mock_epay.model import Challenge, Checkout, Delivery
 from mock_epay.postlinks import Courier
-from mock_epay.store import Due, UnknownMerchantError
+from mock_epay.store import Due, StoreError, UnknownMerchantError
 
 CLOSED: Final = "closed"
 _AT_ONCE: Final = 100
@@ -75,7 +75,8 @@ class Timekeeper:
     async def _watch(self, kind: type[Due]) -> NoReturn:
         while True:
             for client_id, thing in await self._store.claim(kind, _AT_ONCE):
-                with suppress(UnknownMerchantError):
+                # What a store that has failed does not know of is claimed again.
+                with suppress(UnknownMerchantError, StoreError):
                     await self._end(client_id, thing)
 
     async def _run(self, client_id: str, thing: Thing) -> Happening:

@@ -17,7 +17,7 @@ from mock_epay.fake import Fake
 from mock_epay.model import Attempt, Delivery, DeliveryState
 from mock_epay.postlinks.letters import DELIVERED, Letter, Outcome, carry, new_session
 from mock_epay.postlinks.roads import Roads
-from mock_epay.store import Store, UnknownMerchantError
+from mock_epay.store import Store, StoreError, UnknownMerchantError
 
 OUTDATED: Final = "outdated"
 
@@ -109,7 +109,8 @@ class Courier:
         while waiting:
             delivery = waiting.popleft()
             async with gate:
-                with suppress(UnknownMerchantError):
+                # What a store that has failed does not know of is claimed, and sent, again: better twice than never.
+                with suppress(UnknownMerchantError, StoreError):
                     await self.deliver(key[0], delivery, crowded=gate.locked())
         if key in self._lanes and self._lanes[key].waiting is waiting:
             del self._lanes[key]

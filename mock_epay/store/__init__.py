@@ -1,6 +1,6 @@
 """The protocol of a store: merchants' worlds, units of work in them, and what falls due."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -12,9 +12,16 @@ from mock_epay.store.shapes import Stored
 E = TypeVar("E", bound=Stored)
 Due = TypeVar("Due", Checkout, Delivery, Challenge)
 
+# Who wants to know what has happened in a merchant's world; called once it is kept.
+Hear = Callable[[Merchant, Sequence[Event]], None]
+
 
 class UnknownMerchantError(LookupError):
     """There is no world of this name, or not any more."""
+
+
+class StoreError(Exception):
+    """The store cannot be used, or not now; the message is one line that says which and why."""
 
 
 class Work(Protocol):
@@ -78,10 +85,26 @@ class Hold(Protocol):
 
 
 class Store(Protocol):
-    """Where worlds live."""
+    """Where worlds live. One in a database raises `StoreError` whenever that fails it."""
 
-    async def add_merchant(self, merchant: Merchant) -> None:
-        """Begin an empty world; one with the same `client_id` ends, and the numbers of its events are gone on with."""
+    async def open(self) -> None:
+        """Make ready for use.
+
+        Raises:
+            StoreError: it cannot be used.
+
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of all that is claimed and of what the store stands on."""
+        ...
+
+    async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
+        """Begin an empty world; one with the same `client_id` ends, and the numbers of its events are gone on with.
+
+        With `unless_there` such a one stays as it is. Return whether a world was begun.
+        """
         ...
 
     async def change_merchant(self, merchant: Merchant) -> None:
@@ -160,6 +183,7 @@ class Store(Protocol):
     async def claim(self, kind: type[Due], limit: int) -> list[tuple[str, Due]]:
         """Wait until something of this kind is due; return up to `limit` of it with its world's `client_id`.
 
-        What is returned is claimed: it is not returned again before it is saved with another `due_at`.
+        What is returned is claimed: it is not returned again before it is saved with another `due_at`, or until
+        whoever claimed it has been silent for so long that it must be dead.
         """
         ...

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import count
@@ -13,7 +13,7 @@ from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
 from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
-from mock_epay.store import Due, E, UnknownMerchantError
+from mock_epay.store import Due, E, Hear, UnknownMerchantError
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 
 _ROUNDED_S: Final = 1e-5  # more than a float of this century's seconds is off by
@@ -28,18 +28,27 @@ class MemoryStore:
     What has happened in a unit is told to whoever wants to `hear` it, once it is kept.
     """
 
-    def __init__(self, hear: Callable[[Merchant, Sequence[Event]], None] | None = None) -> None:
+    def __init__(self, hear: Hear | None = None) -> None:
         self._hear = hear
         self._worlds: dict[str, _World] = {}
         self._owners: dict[tuple[type, str], list[str]] = {}
         self._agenda = {kind: _Agenda() for kind, shape in SHAPES.items() if shape.falls_due}
 
-    async def add_merchant(self, merchant: Merchant) -> None:
+    async def open(self) -> None:
+        """See `Store`."""
+
+    async def close(self) -> None:
+        """See `Store`."""
+
+    async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
         """See `Store`."""
         old = self._worlds.get(merchant.client_id)
+        if old and unless_there:
+            return False
         if old:
             self._end(old)
         self._worlds[merchant.client_id] = _World(merchant, old.last_event if old else 0)
+        return True
 
     async def change_merchant(self, merchant: Merchant) -> None:
         """See `Store`."""

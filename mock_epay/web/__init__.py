@@ -21,6 +21,7 @@ from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
+from mock_epay.store import StoreError
 from mock_epay.web import acs, api, cabinet, control, demo, guard, oauth, payform, reference
 from mock_epay.web.checks import CheckHandler
 
@@ -64,7 +65,7 @@ def create_app(
     return Starlette(
         routes=_routes(bank, desk, authority, check_handler),
         lifespan=lifespan,
-        exception_handlers={Refusal: _refused, HTTPException: _lost, Exception: _failed},
+        exception_handlers={Refusal: _refused, HTTPException: _lost, StoreError: _out_of_order, Exception: _failed},
     )
 
 
@@ -145,9 +146,18 @@ def _lost(request: Request, lost: Exception) -> Response:
     return response
 
 
+def _out_of_order(request: Request, wrong: Exception) -> Response:
+    """Answer while the store fails: nothing was kept, and the next request may do better."""
+    _log.error("%s", wrong)
+    return _excuse(request, Fault(f"nothing was kept: {wrong}"))
+
+
 def _failed(request: Request, _: Exception) -> Response:
     """Answer for a fault of our own, with a page where a page was asked for."""
-    fault = Fault("the sandbox has failed; its log says where. Please report it.")
+    return _excuse(request, Fault("the sandbox has failed; its log says where. Please report it."))
+
+
+def _excuse(request: Request, fault: Fault) -> Response:
     if request.url.path.startswith(_PAGES):
         return payform.refused_page(request, fault)
     return oauth.refused(fault, check=False)

@@ -1,0 +1,486 @@
+"""A store in a database, for as many processes as it has."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self, cast
+
+from mock_epay.clock import Clock
+from mock_epay.fake import fresh_seed
+from mock_epay.model import Event, Merchant
+from mock_epay.store import Due, E, Hear, StoreError, UnknownMerchantError
+from mock_epay.store.codec import decode, encode
+from mock_epay.store.shapes import SHAPES, Stored, facts_text
+from mock_epay.store.sql.bells import Bells
+from mock_epay.store.sql.database import Database, Transaction
+from mock_epay.store.sql.rows import (
+    MICROSECOND,
+    Thing,
+    World,
+    falling_due,
+    moment_of,
+    real_us,
+    row_of,
+    storable,
+    us_of,
+)
+from mock_epay.store.sql.schema import STEPS
+from mock_epay.store.sql.statements import STATEMENTS, VERSION
+
+_log: Final = logging.getLogger("mock_epay")
+
+LEASE_S: Final = 10.0  # how long a process may be silent before what it has claimed is others' to claim
+_PAUSE_S: Final = 0.5  # before a database that has failed is asked again
+
+
+class SqlStore:
+    """Worlds in rows. A unit of work has its world to itself, so units of one merchant come one by one.
+
+    Each process has a name and says again and again that it is alive. What it has claimed or holds is its own until it
+    lets go, or is silent for longer than `lease_s`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        hear: Hear | None = None,
+        *,
+        lease_s: float = LEASE_S,
+        steps: Sequence[Sequence[str]] = STEPS,
+    ) -> None:
+        self.database = database
+        self.hear = hear
+        self._lease_us = int(lease_s * 1e6)
+        self._steps = steps
+        self.say: Mapping[str, str] = {name: text.format_map(database.words) for name, text in STATEMENTS.items()}
+        self.bells = Bells()
+
+    async def open(self) -> None:
+        """See `Store`."""
+        await self.database.open(self.bells.ring)
+        try:
+            await self._migrate()
+            await self._begin_life()
+        except BaseException:
+            await self.database.close()
+            raise
+        self._pulse = asyncio.create_task(self._beat(), name="the pulse of the store")
+
+    async def close(self) -> None:
+        """See `Store`."""
+        self._pulse.cancel()
+        await asyncio.wait([self._pulse])
+        with suppress(StoreError):
+            async with self.database.transaction() as transaction:
+                await self._bury(transaction, self.name)
+        await self.database.close()
+
+    async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
+        """See `Store`."""
+        client_id = merchant.client_id
+        async with self.database.transaction() as transaction:
+            await self._take_turn(transaction, client_id)
+            begun = await transaction.rows(self.say["begin_world"], client_id, encode(merchant))
+            if not begun and unless_there:
+                return False
+            if not begun:
+                await transaction.rows(self.say["end_world"], client_id)
+                await self._empty(transaction, client_id)
+                await transaction.rows(self.say["begin_anew"], client_id, encode(merchant))
+            await transaction.announce(client_id)
+        self.bells.ring(client_id)
+        return True
+
+    async def change_merchant(self, merchant: Merchant) -> None:
+        """See `Store`."""
+        async with self.locked(merchant.client_id) as (transaction, _):
+            await transaction.rows(self.say["change_merchant"], merchant.client_id, encode(merchant))
+
+    async def drop_merchant(self, client_id: str) -> None:
+        """See `Store`."""
+        async with self.database.transaction() as transaction:
+            await self._take_turn(transaction, client_id)
+            if not await transaction.rows(self.say["end_world"], client_id):
+                raise UnknownMerchantError(client_id)
+            await self._empty(transaction, client_id)
+            await transaction.rows(self.say["forget_world"], client_id)
+            await transaction.announce(client_id)
+        self.bells.ring(client_id)
+
+    async def merchants(self) -> Sequence[Merchant]:
+        """See `Store`."""
+        return [decode(Merchant, text) for (text,) in await self.database.rows(self.say["merchants"])]
+
+    async def merchant(self, client_id: str) -> Merchant | None:
+        """See `Store`."""
+        found = await self.database.rows(self.say["world"], storable(client_id))
+        return World.of(found[0]).merchant if found else None
+
+    async def clock(self, client_id: str) -> Clock:
+        """See `Store`."""
+        return (await self.world_of(client_id)).clock
+
+    async def set_clock(self, client_id: str, clock: Clock) -> None:
+        """See `Store`."""
+        async with self.locked(client_id) as (transaction, _):
+            await self.put_clock(transaction, client_id, clock)
+
+    def hold(self, client_id: str) -> "SqlHold":
+        """See `Store`."""
+        return SqlHold(self, client_id)
+
+    async def due(self, client_id: str) -> Sequence[tuple[datetime, Thing]]:
+        """See `Store`."""
+        await self.world_of(client_id)
+        rows = await self.database.rows(self.say["due"], client_id)
+        return [(moment_of(due_us), falling_due(kind, body)) for kind, body, due_us in rows]
+
+    async def events(self, client_id: str, *, after: int = 0) -> Sequence[Event]:
+        """See `Store`."""
+        await self.world_of(client_id)
+        return await self._events_after(client_id, after)
+
+    async def news(self, client_id: str, *, after: int) -> Sequence[Event]:
+        """See `Store`."""
+        born = (await self.world_of(client_id)).life
+        while True:
+            with self.bells.listen(client_id) as bell:
+                if (await self.world_of(client_id)).life != born:
+                    raise UnknownMerchantError(client_id)
+                if events := await self._events_after(client_id, after):
+                    return events
+                await bell
+
+    async def owner(self, kind: type[Stored], key: str) -> str | None:
+        """See `Store`."""
+        rows = await self.database.rows(self.say["owner"], kind.__name__, storable(key))
+        return str(rows[0][0]) if rows else None
+
+    def work(self, client_id: str) -> "SqlWork":
+        """See `Store`."""
+        return SqlWork(self, client_id)
+
+    async def claim(self, kind: type[Due], limit: int) -> list[tuple[str, Due]]:
+        """See `Store`."""
+        while True:
+            with self.bells.listen(None) as bell:
+                try:
+                    claimed = await self._claim(kind, limit)
+                    left_us = await self._until_next(kind)
+                except StoreError as wrong:
+                    _log.warning("%s; trying again", wrong)
+                    claimed, left_us = [], int(_PAUSE_S * 1e6)
+                if claimed:
+                    return claimed
+                await asyncio.wait([bell], timeout=left_us / 1e6)
+
+    async def _claim(self, kind: type[Due], limit: int) -> list[tuple[str, Due]]:
+        async with self.database.transaction() as transaction:
+            rows = await transaction.rows(self.say["claim"], self.name, kind.__name__, real_us(), limit)
+        ordered = sorted(rows, key=lambda row: (row[2], row[3]))
+        return [(world, cast("Due", falling_due(kind.__name__, body))) for world, body, _, _ in ordered]
+
+    async def _until_next(self, kind: type[Due]) -> int:
+        """Return for how many microseconds nothing will fall due, as far as one can see."""
+        rows = await self.database.rows(self.say["next_ready"], kind.__name__)
+        return min(max(rows[0][0] - real_us(), 0), self._lease_us) if rows else self._lease_us
+
+    async def _events_after(self, client_id: str, number: int) -> list[Event]:
+        rows = await self.database.rows(self.say["events"], client_id, number)
+        return [
+            Event(number=number, at=moment_of(at_us), kind=kind, invoice_id=invoice_id, facts=facts)
+            for number, at_us, kind, invoice_id, facts in rows
+        ]
+
+    async def world_of(self, client_id: str) -> World:
+        """Return a world as it stands, without taking it.
+
+        Raises:
+            UnknownMerchantError: there is none.
+
+        """
+        found = await self.database.rows(self.say["world"], storable(client_id))
+        if not found:
+            raise UnknownMerchantError(client_id)
+        return World.of(found[0])
+
+    @asynccontextmanager
+    async def locked(self, client_id: str, *, ending: bool = False) -> AsyncIterator[tuple[Transaction, World]]:
+        """Change something of a world that nobody else is at work in, and say that it has changed.
+
+        What would be `ending` what others claim keeps them from claiming meanwhile.
+        """
+        async with self.database.transaction() as transaction:
+            world = await self.lock(transaction, client_id)
+            if ending:
+                await transaction.rows(self.say["end_world"], client_id)
+            yield transaction, world
+            await transaction.announce(client_id)
+        self.bells.ring(client_id)
+
+    async def lock(self, transaction: Transaction, client_id: str) -> World:
+        """Have a world to oneself until the end of a transaction.
+
+        Raises:
+            UnknownMerchantError: there is none.
+
+        """
+        await self._take_turn(transaction, client_id)
+        rows = await transaction.rows(self.say["world"], storable(client_id))
+        if not rows:
+            raise UnknownMerchantError(client_id)
+        return World.of(rows[0])
+
+    async def _take_turn(self, transaction: Transaction, client_id: str) -> None:
+        if turn := self.say["turn"]:
+            await transaction.rows(turn, storable(client_id))
+
+    async def put_clock(self, transaction: Transaction, client_id: str, clock: Clock) -> None:
+        """Put a clock on a wall, and reckon anew what falls due by it."""
+        shift_us, frozen_us = clock.shift // MICROSECOND, clock.frozen_at and us_of(clock.frozen_at)
+        await transaction.rows(self.say["set_clock"], client_id, shift_us, frozen_us)
+        if frozen_us is None:
+            await transaction.rows(self.say["reckon_running"], client_id, shift_us)
+        else:
+            await transaction.rows(self.say["reckon_frozen"], client_id, frozen_us, real_us())
+
+    async def _empty(self, transaction: Transaction, client_id: str) -> None:
+        await transaction.rows(self.say["forget_things"], client_id)
+        await transaction.rows(self.say["forget_events"], client_id)
+
+    async def _migrate(self) -> None:
+        async with self.database.transaction() as transaction:
+            await transaction.rows(self.say["migrating"])
+            await transaction.rows(VERSION)
+            rows = await transaction.rows("SELECT version FROM mock_epay_schema")
+            version = rows[0][0] if rows else 0
+            if version > len(self._steps):
+                raise StoreError(
+                    f"the store was written by a newer mock-epay (its schema is {version}, this one knows "
+                    f"{len(self._steps)}); use that version or another store"
+                )
+            for step in self._steps[version:]:
+                for statement in step:
+                    await transaction.rows(statement.format_map(self.database.words))
+            if version < len(self._steps):
+                await transaction.rows("DELETE FROM mock_epay_schema")
+                await transaction.rows("INSERT INTO mock_epay_schema VALUES ($1)", len(self._steps))
+
+    async def _begin_life(self) -> None:
+        """Take a name. What was claimed under another is claimed again once that is silent long enough."""
+        self.name = fresh_seed()
+        await self._live()
+
+    async def _live(self) -> None:
+        """Say that this process is alive, and let go of what the dead have claimed."""
+        async with self.database.transaction() as transaction:
+            now = real_us()
+            await transaction.rows(self.say["live"], self.name, now + self._lease_us)
+            for (name,) in await transaction.rows(self.say["dead"], now):
+                await self._bury(transaction, str(name))
+
+    async def _bury(self, transaction: Transaction, name: str) -> None:
+        await transaction.rows(self.say["release"], name)
+        for client_id, frozen in await transaction.rows(self.say["held"], name):
+            await self.let_go(transaction, str(client_id), frozen=bool(frozen))
+            await transaction.announce(client_id)
+        await transaction.rows(self.say["bury"], name)
+
+    async def _beat(self) -> None:
+        """Show signs of life. After an outage nobody knows what came of what was claimed: begin another life."""
+        pause_s, well = self._lease_us / 4e6, True
+        while True:
+            await asyncio.sleep(pause_s if well else _PAUSE_S)
+            try:
+                await (self._live() if well else self._begin_life())
+                well = True
+            except StoreError as wrong:
+                _log.warning("%s", wrong)
+                well = False
+            self.bells.ring(None)
+
+    async def let_go(self, transaction: Transaction, client_id: str, *, frozen: bool) -> None:
+        """End the hold of a world."""
+        world = await self.lock(transaction, client_id)
+        await transaction.rows(self.say["let_go"], client_id)
+        await self.put_clock(transaction, client_id, world.clock if frozen else world.clock.resume())
+
+
+class SqlHold:
+    """A world's time in one pair of hands."""
+
+    frozen: bool
+
+    def __init__(self, store: SqlStore, client_id: str) -> None:
+        self._store = store
+        self._client_id = client_id
+
+    async def __aenter__(self) -> Self:
+        self._life = (await self._store.world_of(self._client_id)).life
+        await self._when(self._take)
+        try:
+            await self._when(self._alone)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(UnknownMerchantError):
+            async with self._mine() as (transaction, _world):
+                await self._store.let_go(transaction, self._client_id, frozen=self.frozen)
+
+    async def next(self, until: datetime) -> Thing | None:
+        """See `Hold`."""
+        say = self._store.say
+        async with self._mine() as (transaction, world):
+            rows = await transaction.rows(say["first_due"], self._client_id, us_of(until))
+            moment = max(moment_of(rows[0][3]), world.clock.now()) if rows else until
+            await self._store.put_clock(transaction, self._client_id, world.clock.set(moment))
+            if not rows:
+                return None
+            await transaction.rows(say["claim_one"], rows[0][0], self._store.name)
+            return falling_due(rows[0][1], rows[0][2])
+
+    async def _when(self, possible: Callable[[], Awaitable[bool]]) -> None:
+        """Try until it is possible, whenever something has changed."""
+        while True:
+            with self._store.bells.listen(self._client_id) as bell:
+                if await possible():
+                    return
+                await bell
+
+    async def _take(self) -> bool:
+        store = self._store
+        async with self._mine(ending=True) as (transaction, world):
+            if world.held_by is not None:
+                return False
+            self.frozen = world.clock.frozen_at is not None
+            await transaction.rows(store.say["take"], self._client_id, store.name, int(self.frozen))
+            await store.put_clock(transaction, self._client_id, world.clock.freeze())
+        return True
+
+    async def _alone(self) -> bool:
+        async with self._mine() as (transaction, _):
+            return not await transaction.rows(self._store.say["under_way"], self._client_id)
+
+    @asynccontextmanager
+    async def _mine(self, *, ending: bool = False) -> AsyncIterator[tuple[Transaction, World]]:
+        """Lock the world that was there when the hold was asked for."""
+        async with self._store.locked(self._client_id, ending=ending) as (transaction, world):
+            if world.life != self._life:
+                raise UnknownMerchantError(self._client_id)
+            yield transaction, world
+
+
+class SqlWork:
+    """A unit of work: a transaction that reads as it goes and writes at its end."""
+
+    __slots__ = (
+        "_client_id",
+        "_events",
+        "_read",
+        "_saved",
+        "_store",
+        "_transaction",
+        "_within",
+        "_world",
+        "merchant",
+        "now",
+    )
+
+    merchant: Merchant
+    now: datetime
+
+    def __init__(self, store: SqlStore, client_id: str) -> None:
+        self._store = store
+        self._client_id = client_id
+        self._saved: dict[tuple[type, str], Stored] = {}
+        self._read: dict[tuple[type, str], Stored | None] = {}
+        self._events: list[Event] = []
+
+    async def __aenter__(self) -> Self:
+        self._within: AbstractAsyncContextManager[Transaction] = self._store.database.transaction()
+        self._transaction = await self._within.__aenter__()
+        try:
+            self._world = await self._store.lock(self._transaction, self._client_id)
+        except BaseException as wrong:
+            await self._within.__aexit__(type(wrong), wrong, wrong.__traceback__)
+            raise
+        self.merchant = self._world.merchant
+        self.now = self._world.clock.now()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                await self._write()
+        except BaseException as wrong:
+            await self._within.__aexit__(type(wrong), wrong, wrong.__traceback__)
+            raise
+        await self._within.__aexit__(kind, error, trace)
+        if kind is None and (self._saved or self._events):
+            self._store.bells.ring(self._client_id)
+            if self._store.hear is not None:
+                self._store.hear(self.merchant, self._events)
+
+    async def get(self, kind: type[E], key: str) -> E | None:
+        """See `Work`."""
+        found = self._saved.get((kind, key))
+        if found is None and (kind, key) not in self._read:
+            say = self._store.say["get"]
+            rows = await self._transaction.rows(say, kind.__name__, storable(key), self._client_id)
+            self._read[kind, key] = decode(kind, rows[0][0]) if rows else None
+        return cast("E | None", found or self._read[kind, key])
+
+    async def find(self, kind: type[E], attribute: str, value: str) -> Sequence[E]:
+        """See `Work`."""
+        if not value:
+            return []
+        column = SHAPES[kind].found_by.index(attribute) + 1
+        found = await self._look(kind, f"find_{column}", storable(value))
+        return [thing for thing in found if getattr(thing, attribute) == value]
+
+    async def all(self, kind: type[E]) -> Sequence[E]:
+        """See `Work`."""
+        return await self._look(kind, "all")
+
+    def save(self, *things: Stored) -> None:
+        """See `Work`."""
+        for thing in things:
+            self._saved[type(thing), getattr(thing, SHAPES[type(thing)].key)] = thing
+
+    def record(self, kind: str, invoice_id: str = "", **facts: object) -> None:
+        """See `Work`."""
+        number = self._world.last_event + len(self._events) + 1
+        event = Event(number=number, at=self.now, kind=kind, invoice_id=invoice_id, facts=facts_text(facts))
+        self._events.append(event)
+
+    async def _look(self, kind: type[E], statement: str, *values: str) -> list[E]:
+        """Return what the database has, in its order, with what this unit has saved in place of it or behind it."""
+        rows = await self._transaction.rows(self._store.say[statement], self._client_id, kind.__name__, *values)
+        found: dict[str, E] = {key: decode(kind, body) for key, body in rows}
+        return list(
+            (found | {key: cast("E", thing) for (of, key), thing in self._saved.items() if of is kind}).values()
+        )
+
+    async def _write(self) -> None:
+        say, transaction = self._store.say, self._transaction
+        if self._saved:
+            rows = [(*row_of(self._client_id, self._world.clock, one), encode(one)) for one in self._saved.values()]
+            await transaction.many(say["save"], rows)
+        if self._events:
+            await transaction.many(say["record"], [_event_row(self._client_id, one) for one in self._events])
+            await transaction.rows(say["count_events"], self._client_id, self._events[-1].number)
+        if self._saved or self._events:
+            await transaction.announce(self._client_id)
+
+
+def _event_row(client_id: str, event: Event) -> tuple[object, ...]:
+    invoice_id, facts = storable(event.invoice_id), storable(event.facts)
+    return (client_id, event.number, us_of(event.at), event.kind, invoice_id, facts)

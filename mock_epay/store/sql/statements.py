@@ -1,0 +1,67 @@
+"""What is said to a database. What each spells in its own way stands in braces."""
+
+from typing import Final
+
+VERSION: Final = "CREATE TABLE IF NOT EXISTS mock_epay_schema (version INTEGER NOT NULL)"
+
+_WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, serial, life, held_by FROM worlds"
+
+# Locks are taken in this order: the turn, the row of a world, what is in it.
+# A claim, which goes the other way, waits for nothing.
+STATEMENTS: Final[dict[str, str]] = {
+    "migrating": "{migrating}",
+    "merchants": "SELECT merchant FROM worlds ORDER BY serial",
+    "world": f"{_WORLD} WHERE client_id = $1",
+    "turn": "{turn}",
+    "begin_world": """INSERT INTO worlds (client_id, life, merchant, shift_us, last_event) VALUES ($1, 0, $2, 0, 0)
+        ON CONFLICT (client_id) DO NOTHING RETURNING serial""",
+    "end_world": "SELECT serial FROM worlds WHERE client_id = $1{ending}",
+    "begin_anew": """UPDATE worlds SET life = life + 1, merchant = $2, shift_us = 0, frozen_us = NULL, held_by = NULL
+        WHERE client_id = $1""",
+    "forget_world": "DELETE FROM worlds WHERE client_id = $1",
+    "forget_things": "DELETE FROM things WHERE world = $1",
+    "forget_events": "DELETE FROM events WHERE world = $1",
+    "change_merchant": "UPDATE worlds SET merchant = $2 WHERE client_id = $1",
+    "set_clock": "UPDATE worlds SET shift_us = $2, frozen_us = $3 WHERE client_id = $1",
+    "reckon_running": "UPDATE things SET ready_us = due_us - $2 WHERE world = $1 AND due_us IS NOT NULL",
+    "reckon_frozen": """UPDATE things SET ready_us = CASE WHEN due_us <= $2 THEN $3 - ($2 - due_us) END
+        WHERE world = $1 AND due_us IS NOT NULL""",
+    "owner": "SELECT world FROM things WHERE kind = $1 AND key = $2 LIMIT 1",
+    "get": "SELECT body FROM things WHERE kind = $1 AND key = $2 AND world = $3",
+    "find_1": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_1 = $3 ORDER BY serial",
+    "find_2": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_2 = $3 ORDER BY serial",
+    "all": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 ORDER BY serial",
+    "save": """INSERT INTO things (world, kind, key, found_1, found_2, due_us, ready_us, body)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (kind, key, world) DO UPDATE SET
+            found_1 = excluded.found_1, found_2 = excluded.found_2, due_us = excluded.due_us, body = excluded.body,
+            ready_us = CASE WHEN excluded.due_us = things.due_us THEN things.ready_us ELSE excluded.ready_us END,
+            claimed_by = CASE WHEN excluded.due_us = things.due_us THEN things.claimed_by END""",
+    "record": """INSERT INTO events (world, number, at_us, kind, invoice_id, facts)
+        VALUES ($1, $2, $3, $4, $5, $6)""",
+    "count_events": "UPDATE worlds SET last_event = $2 WHERE client_id = $1",
+    "events": """SELECT number, at_us, kind, invoice_id, facts FROM events
+        WHERE world = $1 AND number > $2 ORDER BY number""",
+    "due": """SELECT kind, body, due_us FROM things
+        WHERE world = $1 AND due_us IS NOT NULL AND claimed_by IS NULL ORDER BY due_us, serial""",
+    "first_due": """SELECT serial, kind, body, due_us FROM things
+        WHERE world = $1 AND due_us <= $2 AND claimed_by IS NULL ORDER BY due_us, serial LIMIT 1""",
+    "under_way": "SELECT 1 FROM things WHERE world = $1 AND due_us IS NOT NULL AND claimed_by IS NOT NULL LIMIT 1",
+    "claim_one": "UPDATE things SET claimed_by = $2 WHERE serial = $1",
+    "claim": """UPDATE things SET claimed_by = $1 WHERE serial IN (
+            SELECT things.serial FROM things JOIN worlds ON worlds.client_id = things.world
+            WHERE things.kind = $2 AND things.claimed_by IS NULL AND things.ready_us <= $3 AND worlds.held_by IS NULL
+            ORDER BY things.ready_us, things.serial LIMIT $4{claim})
+        RETURNING world, body, ready_us, serial""",
+    "next_ready": """SELECT things.ready_us FROM things JOIN worlds ON worlds.client_id = things.world
+        WHERE things.kind = $1 AND things.claimed_by IS NULL AND things.ready_us IS NOT NULL
+        AND worlds.held_by IS NULL ORDER BY things.ready_us LIMIT 1""",
+    "take": "UPDATE worlds SET held_by = $2, held_frozen = $3 WHERE client_id = $1",
+    "let_go": "UPDATE worlds SET held_by = NULL WHERE client_id = $1",
+    "live": """INSERT INTO workers (name, alive_until_us) VALUES ($1, $2)
+        ON CONFLICT (name) DO UPDATE SET alive_until_us = excluded.alive_until_us""",
+    "dead": "SELECT name FROM workers WHERE alive_until_us < $1{claim_rows}",
+    "release": "UPDATE things SET claimed_by = NULL WHERE claimed_by = $1",
+    "held": "SELECT client_id, held_frozen FROM worlds WHERE held_by = $1",
+    "bury": "DELETE FROM workers WHERE name = $1",
+}

@@ -1,0 +1,384 @@
+"""Stores in files and databases: what they refuse, what they survive, and what servers over them have in common."""
+
+import asyncio
+import os
+import pwd
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from databases import shared_postgres
+from support import APPROVES, PATIENCE_S, Receiver, new_merchant
+from test_store import EPOCH, delivery, get, invoice, save
+from worlds import World, new_world
+
+from mock_epay.clock import Clock
+from mock_epay.model import Delivery, Invoice
+from mock_epay.server import ServerError, running, serve
+from mock_epay.settings import SettingError, Settings
+from mock_epay.store import StoreError
+from mock_epay.store.homes import store_at
+from mock_epay.store.memory import MemoryStore
+from mock_epay.store.sql import SqlStore
+from mock_epay.store.sql.postgres import PostgresDatabase
+from mock_epay.store.sql.rows import storable
+from mock_epay.store.sql.schema import STEPS
+from mock_epay.store.sql.sqlite import SqliteDatabase
+
+LEASE_S: Final = 0.4
+DATABASES: Final = ("sqlite", "postgresql")
+Two = Callable[[Callable[[SqlStore, SqlStore], Awaitable[None]]], None]
+
+
+def address(name: str, folder: Path) -> str:
+    """Return the address of an empty store."""
+    if name == "postgresql":
+        return shared_postgres().new_database()
+    return f"sqlite:///{folder}/store.db" if name == "sqlite" else ""
+
+
+@pytest.fixture(params=DATABASES)
+def two(request: pytest.FixtureRequest, tmp_path: Path) -> Two:
+    """Give a function that tells a story of two processes' stores in one database; the merchant "a" has a world."""
+    opening = home(request.param, tmp_path)
+
+    async def told(story: Callable[[SqlStore, SqlStore], Awaitable[None]]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            one, other = opening(lease_s=LEASE_S), opening(lease_s=LEASE_S)
+            await one.open()
+            await other.open()
+            await one.add_merchant(new_merchant("a"))
+            try:
+                await story(one, other)
+            finally:
+                await one.close()
+                await other.close()
+
+    return lambda story: asyncio.run(told(story))
+
+
+def die(store: SqlStore) -> None:
+    """Fall silent, as a process that was killed does."""
+    store._pulse.cancel()
+
+
+def test_an_address_names_its_store() -> None:
+    assert isinstance(store_at(""), MemoryStore)
+    assert isinstance(store_at("sqlite:///file.db"), SqlStore)
+    assert isinstance(store_at("postgresql://somebody@somewhere/name"), SqlStore)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///", "sqlite://file", "mysql://host/name", "file.db"])
+def test_an_address_that_names_no_store_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="it takes sqlite:///file"):
+        store_at(url)
+    with pytest.raises(SettingError, match=r"MOCK_EPAY_STORE \(--store\): it takes sqlite:///file"):
+        running(Settings(port=0, store=url)).__enter__()
+
+
+def test_a_port_that_is_no_number_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"MOCK_EPAY_STORE \(--store\): Port could not be cast"):
+        running(Settings(port=0, store="postgresql://somebody:hush@somewhere:port/name")).__enter__()
+
+
+def test_the_address_of_a_database_is_not_shown(tmp_path: Path) -> None:
+    with running(Settings(port=0, store=f"sqlite:///{tmp_path}/hush.db")) as sandbox:
+        shown = httpx.get(f"{sandbox.url}/_control/settings")
+    assert "hush" not in shown.text
+    assert {row["name"]: row["value"] for row in shown.json()["settings"]}["store"] is True
+
+
+def test_news_reach_another_process(two: Two) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        waiting = asyncio.create_task(other.news("a", after=0))
+        claiming = asyncio.create_task(other.claim(Delivery, 1))
+        await asyncio.wait([waiting, claiming], timeout=0.1)
+        async with one.work("a") as work:
+            work.save(delivery("d", EPOCH))
+            work.record("something")
+        assert [event.kind for event in await waiting] == ["something"]
+        assert [thing.id for _, thing in await claiming] == ["d"]
+
+    two(story)
+
+
+def test_two_processes_never_claim_the_same(two: Two) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        await save(one, "a", *(delivery(str(number), EPOCH) for number in range(20)))
+        batches = await asyncio.gather(*(store.claim(Delivery, 4) for store in (one, other, one, other, one)))
+        keys = [thing.id for batch in batches for _, thing in batch]
+        assert len(keys) == len(set(keys)) == 20
+
+    two(story)
+
+
+def test_units_of_two_processes_come_one_after_the_other(two: Two) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        async def count_up(store: SqlStore) -> None:
+            async with store.work("a") as work:
+                found = await work.get(Invoice, "1") or invoice("1")
+                work.save(invoice("1", tokens=found.tokens + 1))
+                work.record("counted")
+
+        await asyncio.gather(*(count_up(store) for store in (one, other) * 10))
+        assert await get(one, "a", Invoice, "1") == invoice("1", tokens=20)
+        assert [event.number for event in await other.events("a")] == list(range(1, 21))
+
+    two(story)
+
+
+def test_what_a_dead_process_had_claimed_is_claimed_again(two: Two) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        await save(one, "a", delivery("d", EPOCH))
+        assert len(await one.claim(Delivery, 1)) == 1
+        claiming = asyncio.create_task(other.claim(Delivery, 1))
+        await asyncio.wait([claiming], timeout=2 * LEASE_S)
+        assert not claiming.done(), "its owner is alive"
+        die(one)
+        assert [thing.id for _, thing in await claiming] == ["d"]
+
+    two(story)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_clock_in_the_hands_of_a_dead_process_is_let_go(two: Two, frozen: bool) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        if frozen:
+            await one.set_clock("a", Clock(frozen_at=EPOCH))
+        await one.hold("a").__aenter__()
+        assert (await other.clock("a")).frozen_at
+        die(one)
+        async with other.hold("a") as hold:
+            assert hold.frozen == frozen
+        assert ((await other.clock("a")).frozen_at is not None) == frozen
+
+    two(story)
+
+
+def test_a_hold_keeps_another_process_from_claiming(two: Two) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        async with one.hold("a") as hold:
+            await save(other, "a", delivery("d", EPOCH))
+            claiming = asyncio.create_task(other.claim(Delivery, 1))
+            await asyncio.wait([claiming], timeout=0.15)
+            assert not claiming.done()
+            assert hold.frozen is False
+        assert [thing.id for _, thing in await claiming] == ["d"]
+
+    two(story)
+
+
+def test_a_world_is_begun_once_by_many(two: Two) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        begun = await asyncio.gather(
+            *(store.add_merchant(new_merchant("b"), unless_there=True) for store in (one, other) * 3)
+        )
+        assert sorted(begun) == [False] * 5 + [True]
+
+    two(story)
+
+
+def test_texts_that_no_database_takes_are_written_otherwise(two: Two) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        odd = "a\0b\ud800"
+        await save(one, "a", invoice(odd, tail=odd))
+        async with other.work("a") as work:
+            work.record("odd", odd, text=odd)
+            assert await work.find(Invoice, "tail", odd) == [invoice(odd, tail=odd)]
+        assert await get(other, "a", Invoice, odd) == invoice(odd, tail=odd)
+        assert await other.owner(Invoice, odd) == "a"
+        assert await other.owner(Invoice, storable("a\0")) is None
+        assert len(await one.events("a")) == 1
+
+    two(story)
+
+
+def home(name: str, folder: Path) -> Callable[..., SqlStore]:
+    """Return a function that makes stores in one database."""
+    url = address(name, folder)
+
+    def opening(**more: Any) -> SqlStore:
+        home = PostgresDatabase(url) if name == "postgresql" else SqliteDatabase(url.removeprefix("sqlite:///"))
+        return SqlStore(home, **more)
+
+    return opening
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_store_of_an_older_version_is_brought_up_to_date(name: str, tmp_path: Path) -> None:
+    opening = home(name, tmp_path)
+
+    async def story() -> None:
+        old = opening(steps=STEPS[:1])
+        await old.database.open(lambda _: None)
+        await old._migrate()
+        await old.add_merchant(new_merchant("a"))
+        await save(old, "a", invoice("1"))
+        await old.database.close()
+
+        for _ in range(2):
+            new = opening()
+            await new.open()
+            assert await get(new, "a", Invoice, "1") == invoice("1")
+            await new.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_store_of_a_newer_version_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    opening = home(name, tmp_path)
+
+    async def story() -> None:
+        new = opening()
+        await new.open()
+        await new.close()
+        with pytest.raises(
+            StoreError, match=r"newer mock-epay \(its schema is 2, this one knows 1\); use that version"
+        ):
+            await opening(steps=STEPS[:1]).open()
+
+    asyncio.run(story())
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store.db").write_text("a letter" * 1000)
+    with pytest.raises(ServerError, match=rf"^the store {tmp_path}/store.db cannot be used: file is not a database$"):
+        running(Settings(port=0, store=f"sqlite:///{tmp_path}/store.db")).__enter__()
+
+
+def test_a_file_that_must_not_be_written_is_named(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    with running(Settings(port=0, store=url)):
+        pass
+    (tmp_path / "store.db").chmod(0o444)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o555)
+    root = not os.geteuid()
+    if root:  # who may write anywhere
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        with pytest.raises(ServerError, match=r"cannot be used: (attempt to write a readonly|unable to open) database"):
+            running(Settings(port=0, store=url)).__enter__()
+    finally:
+        if root:
+            os.seteuid(0)
+        for folder in (*reversed(tmp_path.parents[:3]), tmp_path):
+            folder.chmod(0o755)
+
+
+def test_a_database_that_is_not_there_is_named() -> None:
+    with pytest.raises(ServerError, match=r"^the store at 127\.0\.0\.1:9 cannot be used: .*refused"):
+        running(Settings(port=0, store="postgresql://somebody@127.0.0.1:9/name")).__enter__()
+
+
+def test_a_full_disk_is_told_and_nothing_is_kept_by_half(tmp_path: Path, shop_server: Receiver) -> None:
+    with running(Settings(port=0, store=f"sqlite:///{tmp_path}/store.db")) as sandbox:
+        store = sandbox.bank.store
+        assert isinstance(store, SqlStore)
+        with httpx.Client(base_url=sandbox.url) as http:
+            world = new_world(http)
+            world.pay(invoice_id="000000001", post_link=f"{shop_server.url}/{world.client_id}")
+            before = world.get("/transactions")
+            ((pages,),) = sandbox.do(store.database.rows("PRAGMA page_count"))
+            sandbox.do(store.database.rows(f"PRAGMA max_page_count = {pages}"))
+
+            answers = [world.ask("POST", "/payments", {"invoice_id": f"{number:09d}"}) for number in range(2, 60)]
+
+            assert {answer.status_code for answer in answers} <= {201, 500}
+            assert "database or disk is full" in answers[-1].json()["message"]
+            kept = {one["id"] for one in world.get("/transactions")["transactions"] if one["status"] == "CHARGE"}
+            assert kept == {one["id"] for one in before["transactions"]} | {
+                answer.json()["id"] for answer in answers if answer.status_code == 201
+            }
+            sandbox.do(store.database.rows(f"PRAGMA max_page_count = {pages * 10}"))
+            assert world.pay(invoice_id="000000100")["status"] == "CHARGE"
+
+
+def test_no_card_is_ever_in_the_file(tmp_path: Path) -> None:
+    with running(Settings(port=0, store=f"sqlite:///{tmp_path}/store.db")) as sandbox:
+        with httpx.Client(base_url=sandbox.url) as http:
+            world = new_world(http, client_secret="so secret")
+            world.pay(invoice_id="000000001", card=APPROVES)
+        written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"000000001" in written
+    assert APPROVES["pan"].encode() not in written
+    assert b'"cvc"' not in written
+
+
+@pytest.mark.parametrize("name", ["memory", *DATABASES])
+def test_a_server_is_the_same_over_every_store(name: str, tmp_path: Path, shop_server: Receiver) -> None:
+    with (
+        running(Settings(port=0, self_check=True, store=address(name, tmp_path))) as sandbox,
+        httpx.Client(base_url=sandbox.url, timeout=PATIENCE_S) as http,
+    ):
+        world = new_world(http)
+        link = f"{shop_server.url}/{world.client_id}"
+        paid = world.pay(invoice_id="000000001", post_link=link)
+        waited = world.get("/wait", until="postlink.delivered", invoice_id="000000001", timeout_s=5)
+        assert waited["transaction"]["id"] == paid["id"]
+
+        (sent,) = world.get("/postlinks")["postlinks"]
+        world.do("POST", f"/postlinks/{sent['id']}/resend")
+        shop_server.wait(2, f"/{world.client_id}")
+
+        world.do("PUT", "/clock", {"freeze": True})
+        world.do("POST", "/script", {"decisions": [{"plan": "delay(3600)"}]})
+        world.pay(invoice_id="000000002", post_link=link)
+        fired = world.do("PUT", "/clock", {"advance_s": 3600})["fired"]
+        assert [one["what"] for one in fired if one["what"] == "postlink"] == ["postlink"]
+
+        world.do("POST", "/reset")
+        assert world.get("/transactions")["transactions"] == []
+        assert world.ask("DELETE").status_code == 204
+        assert world.ask("GET").status_code == 404
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_what_was_there_is_there_after_a_restart(name: str, tmp_path: Path) -> None:
+    url = address(name, tmp_path)
+    with running(Settings(port=0, store=url)) as sandbox, httpx.Client(base_url=sandbox.url) as http:
+        world = new_world(http)
+        world.pay(invoice_id="000000001")
+        world.do("PATCH", "", {"name": "Another name"})
+        assert http.patch("/_control/merchants/test", json={"name": "Changed"}).is_success
+        before = world.dump().replace(sandbox.url, "")
+    with running(Settings(port=0, store=url)) as sandbox, httpx.Client(base_url=sandbox.url) as http:
+        assert World(http, world.facts).dump().replace(sandbox.url, "") == before
+        assert http.get("/_control/merchants/test").json()["name"] == "Changed"
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_several_workers_are_one_sandbox(name: str, tmp_path: Path, shop_server: Receiver) -> None:
+    ended: list[type[BaseException]] = []
+
+    def announce(url: str) -> None:
+        with httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
+            world = new_world(http)
+            link = f"{shop_server.url}/{world.client_id}"
+            for number in range(1, 21):  # each by a connection of its own, so that all workers have some
+                answer = httpx.post(
+                    f"{url}/_control/merchants/{world.client_id}/payments",
+                    json={"invoice_id": f"{number:09d}", "post_link": link},
+                )
+                assert answer.status_code == 201, answer.text
+            assert len(shop_server.wait(20, f"/{world.client_id}")) == 20
+        raise KeyboardInterrupt
+
+    try:
+        serve(Settings(port=0, store=address(name, tmp_path), workers=2), announce)
+    except KeyboardInterrupt as interrupted:
+        ended.append(type(interrupted))
+    assert ended == [KeyboardInterrupt]
+
+
+def test_several_workers_need_a_database() -> None:
+    with pytest.raises(SettingError, match="processes cannot share a memory; name a database too"):
+        serve(Settings(port=0, workers=2), lambda _: None)
+
+
+def test_workers_that_cannot_begin_say_why() -> None:
+    with pytest.raises(ServerError, match=r"^the store /nowhere/file cannot be used: unable to open database file$"):
+        serve(Settings(port=0, store="sqlite:////nowhere/file", workers=2), lambda _: None)
