@@ -236,3 +236,9 @@ def test_an_application_without_a_server_checks_nothing() -> None:
 
     answer = asyncio.run(ask())
     assert (answer.status_code, "mock-epay serve" in answer.json()["message"]) == (404, True)
+
+
+@pytest.mark.parametrize("link", ["", "shop", "ftp://shop/x", "http://shop /x"])
+def test_a_handler_without_an_address_is_not_checked(world: World, link: str) -> None:
+    status, message = world.refused("POST", "/check-handler", {"post_link": link})
+    assert (status, message.partition(" ")[0]) == (400, "post_link")
