@@ -385,7 +385,9 @@ def _answers_as_the_document_says(case: Case, scene: Scene, session: requests.Se
 
 IDS: Final = [operation["operationId"] for path in PATHS.values() for operation in path.values() if "tags" in operation]
 # One function for each operation: with one for all, pytest would have one name for all of them.
-globals().update({f"test_{one}_answers_as_the_document_says": _test_of(one) for one in IDS})
+TESTS: Final = {f"test_{one}_answers_as_the_document_says": _test_of(one) for one in IDS}
+pytest.mark.slow(TESTS["test_checkHandler_answers_as_the_document_says"])  # each case checks a whole handler
+globals().update(TESTS)
 
 
 def _real(values: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
