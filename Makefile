@@ -1,5 +1,6 @@
 # make run     start the sandbox and print where to go
-# make test    install what the tests need and run them all
+# make test    install what the tests need and run them, all but what the next targets do
+# make test-slow   each state of each page under axe, with pictures; invoices as tests of other languages
 # make test-browsers   the pay page and the widget in Firefox and WebKit
 # make check   only the style, types and layers
 # make image   build the container image; make test-image tests it with docker or podman
@@ -11,17 +12,20 @@ BIN := $(VENV)/bin
 NODE_MODULES := tests/js/node_modules/.installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
-.PHONY: run test test-browsers test-crash test-image test-offline check format bench bench-stores build image lock clean
+.PHONY: run test test-slow test-browsers test-crash test-image test-offline check format bench bench-stores build image lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/mock-epay
 
 test: check chromium php postgresql $(NODE_MODULES)
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) $(if $(OFFLINE),-m 'not browser') $(PYTEST_ARGS)
-	$(if $(OFFLINE),$(ALONE) $(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) -m browser $(PYTEST_ARGS))
+	$(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) -m 'not slow $(if $(OFFLINE),and not browser)' $(PYTEST_ARGS)
+	$(if $(OFFLINE),$(ALONE) $(BIN)/coverage run -m pytest -n $(or $(WORKERS),2) -m 'browser and not slow' $(PYTEST_ARGS))
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+test-slow: $(VENV)/.dev chromium php $(NODE_MODULES)
+	$(BIN)/python -m pytest -n $(or $(WORKERS),2) -m slow $(PYTEST_ARGS)
 
 test-browsers: $(VENV)/.dev engines
 	$(BIN)/python -m pytest tests/browsers $(PYTEST_ARGS)
@@ -45,7 +49,7 @@ test-image: image $(VENV)/.dev chromium certutil
 ALONE := unshare --map-root-user --net sh -c 'ip link set lo up && exec "$$@"' alone
 
 test-offline: $(VENV)/.dev chromium $(NODE_MODULES)
-	$(ALONE) $(BIN)/python -m pytest -n $(or $(WORKERS),2) -m browser $(PYTEST_ARGS)
+	$(ALONE) $(BIN)/python -m pytest -n $(or $(WORKERS),2) -m 'browser and not slow' $(PYTEST_ARGS)
 
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile $(LOCKED) pyproject.toml --output-file docker/requirements.lock

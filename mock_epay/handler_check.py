@@ -7,7 +7,8 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing as ended
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -623,9 +624,10 @@ def told(server: EpayServer, merchant: str, facts: Facts) -> Generator[dict[str,
     asked = Asked(**{**facts, "orders": orders}, merchant=merchant, over_http=True)
     found = []
     try:
-        for verdict in verdicts(server, asked):
-            found.append(verdict)
-            yield asdict(verdict)
+        with ended(verdicts(server, asked)) as reached:
+            for verdict in reached:
+                found.append(verdict)
+                yield asdict(verdict)
     except (NobodyThereError, EpayError) as wrong:
         raise BadField("post_link", asked.post_link, f"an address where a shop answers: {wrong}", SOURCE) from None
     yield document(found, asked)
@@ -675,8 +677,9 @@ def _world(server: EpayServer, asked: Asked) -> Iterator[Epay]:
         epay.configure(**sending)
         yield epay
     finally:
-        epay.configure(**usual)
-        epay.clock.set(began + timedelta(milliseconds=elapsed_ms() * running))
+        with suppress(EpayError):  # a world that is gone needs nothing put back
+            epay.configure(**usual)
+            epay.clock.set(began + timedelta(milliseconds=elapsed_ms() * running))
 
 
 def _way_of_sending(epay: Epay, asked: Asked) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -64,6 +63,8 @@ def _here() -> str:
 
 def _trouble(where: str) -> str:
     """Return why no payments are taken; nothing if they are."""
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: PLC0415  (--help needs none)
+
     parts = urlsplit(where)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=_PATIENCE_S)

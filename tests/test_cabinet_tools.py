@@ -25,7 +25,7 @@ def test_a_link_is_made_with_its_qr_code_and_paid_on(customer: Customer, page: P
     form.get_by_test_id("make-link").click()
     code = page.get_by_test_id("qr")
     expect(code).to_be_visible()
-    page.wait_for_function("document.querySelector('[data-testid=qr]').naturalWidth > 0")
+    expect(code).not_to_have_js_property("naturalWidth", 0)
     shoot(page, "cabinet-new")
     address = page.get_by_test_id("link").inner_text()
     assert page.get_by_test_id("open-link").get_attribute("href") == address

@@ -224,6 +224,14 @@ def test_a_world_that_ends_meanwhile_ends_the_check(world: World, link: str) -> 
     eventually(lambda: THREAD not in {thread.name for thread in threading.enumerate()})
 
 
+def test_a_check_whose_visitor_and_world_are_both_gone_ends_quietly(world: World, link: str) -> None:
+    address = f"{CONTROL}/merchants/{world.client_id}/check-handler"
+    with world.http.stream("POST", address, json={"post_link": link}) as answer:
+        next(answer.iter_lines())
+    world.do("DELETE")
+    eventually(lambda: THREAD not in {thread.name for thread in threading.enumerate()})
+
+
 def test_an_application_without_a_server_checks_nothing() -> None:
     async def ask() -> httpx.Response:
         app = create_app(Bank(MemoryStore(), Settings()))
@@ -236,3 +244,9 @@ def test_an_application_without_a_server_checks_nothing() -> None:
 
     answer = asyncio.run(ask())
     assert (answer.status_code, "mock-epay serve" in answer.json()["message"]) == (404, True)
+
+
+@pytest.mark.parametrize("link", ["", "shop", "ftp://shop/x", "http://shop /x"])
+def test_a_handler_without_an_address_is_not_checked(world: World, link: str) -> None:
+    status, message = world.refused("POST", "/check-handler", {"post_link": link})
+    assert (status, message.partition(" ")[0]) == (400, "post_link")

@@ -177,6 +177,7 @@ class Scene:
 CONFIRM: Final = _in_body("/payment/confirm")
 ENTER: Final = _in_body("/acs")
 CABINET: Final = _in_body("/oauth2/token")
+SIGN_IN: Final = _in_body("/_control/session")
 CRYPTOGRAM: Final = _in_body("/payment/cryptopay")["cryptogram"]
 PAID: Final = _in_path("/operation/{id}/refund")
 CARD: Final = _in_path("/card/deactivate/{card_id}")
@@ -208,6 +209,7 @@ STANDS_FOR: Final[dict[str, dict[str, Callable[[Scene], str]]]] = {
         "of a card that declines": lambda scene: scene.cryptogram(LOCKED),
         "of a card that asks": lambda scene: scene.cryptogram(CHALLENGED),
     },
+    "email": {SIGN_IN["email"]: lambda scene: scene.shop.merchant.email},
     "id": {
         PAID: lambda scene: str(scene.paid["id"]),
         _in_path("/operation/{id}/charge"): lambda scene: str(scene.held["id"]),
@@ -224,7 +226,10 @@ STANDS_FOR: Final[dict[str, dict[str, Callable[[Scene], str]]]] = {
     },
     "link_id": {_in_path("/redirect/invoice-link/{link_id}"): lambda scene: scene.link},
     "params": {"packed": lambda scene: scene.order},
-    "password": {CABINET["password"]: lambda scene: scene.shop.merchant.password},
+    "password": {
+        CABINET["password"]: lambda scene: scene.shop.merchant.password,
+        SIGN_IN["password"]: lambda scene: scene.shop.merchant.password,
+    },
     "saved_card": {CARD: lambda scene: str(scene.paid["cardID"])},
     "shop_id": {_in_body("/invoice")["shop_id"]: lambda _: SHOP_ID},
     "token": {TOKEN: lambda scene: scene.token},
@@ -259,7 +264,7 @@ DRAWN: Final[dict[str, list[Any]]] = {
 }
 # The same for some operations only: the parameter, what is drawn for it, and the addresses.
 DRAWN_THERE: Final[list[tuple[str, list[Any], str]]] = [
-    ("path.id", [PAID, CONFIRM["ID"], "latest"], f"^{CONTROL}/.*/transactions/"),
+    ("path.id", [PAID, _in_path("/operation/{id}/charge"), CONFIRM["ID"], "latest"], f"^{CONTROL}/.*/transactions/"),
     ("path.id", [POSTLINK, HELD, "latest"], f"^{CONTROL}/.*/postlinks/"),
     ("body.client_id", [NEW, CABINET["client_id"]], f"^{CONTROL}$"),
     ("body.currency", ["KZT"], f"^{CONTROL}/"),
@@ -329,9 +334,10 @@ class World:
     def _own(self, shop: Shop) -> Iterator[Shop]:
         """Have a shop like another for a while."""
         known = shop.merchant
-        merchant = replace(known, client_id=f"{known.client_id}-{next(self.numbers)}", terminals=known.terminals[:1])
+        merchant = replace(known, client_id=f"{known.client_id}-{next(self.numbers)}", terminals=known.terminals)
         facts = {name: getattr(merchant, name) for name in ("client_id", "client_secret", "dialect", "seed")}
-        shop.http.post(CONTROL, json=facts | {"terminal": shop.terminal, "two_stage": False}).raise_for_status()
+        terminals = [{"id": one.id, "two_stage": one.two_stage} for one in known.terminals]
+        shop.http.post(CONTROL, json=facts | {"terminals": terminals}).raise_for_status()
         yield replace(shop, merchant=merchant)
         shop.http.delete(f"{CONTROL}/{merchant.client_id}")
 
@@ -379,7 +385,9 @@ def _answers_as_the_document_says(case: Case, scene: Scene, session: requests.Se
 
 IDS: Final = [operation["operationId"] for path in PATHS.values() for operation in path.values() if "tags" in operation]
 # One function for each operation: with one for all, pytest would have one name for all of them.
-globals().update({f"test_{one}_answers_as_the_document_says": _test_of(one) for one in IDS})
+TESTS: Final = {f"test_{one}_answers_as_the_document_says": _test_of(one) for one in IDS}
+pytest.mark.slow(TESTS["test_checkHandler_answers_as_the_document_says"])  # each case checks a whole handler
+globals().update(TESTS)
 
 
 def _real(values: Mapping[str, Any], scene: Scene) -> dict[str, Any]:

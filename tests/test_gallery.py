@@ -206,6 +206,8 @@ def late_link(visit: Visit) -> None:
     refused(visit, "link")
 
 
+pytestmark = pytest.mark.slow
+
 STATES: Final[tuple[Callable[[Visit], None], ...]] = (
     form,
     form_without_tools,

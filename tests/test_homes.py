@@ -212,7 +212,7 @@ def test_a_store_of_an_older_version_is_brought_up_to_date(name: str, tmp_path: 
 
     async def story() -> None:
         old = opening(steps=STEPS[:1])
-        await old.database.open(lambda _: None)
+        await old.database.open(lambda *_: None)
         await old._migrate()
         await old.add_merchant(new_merchant("a"))
         await save(old, "a", invoice("1"))
@@ -354,7 +354,7 @@ def test_what_was_there_is_there_after_a_restart(name: str, tmp_path: Path) -> N
 def test_several_workers_are_one_sandbox(name: str, tmp_path: Path, shop_server: Receiver) -> None:
     ended: list[type[BaseException]] = []
 
-    def announce(url: str) -> None:
+    def announce(url: str, _: str) -> None:
         with httpx.Client(base_url=url, timeout=PATIENCE_S) as http:
             world = new_world(http)
             link = f"{shop_server.url}/{world.client_id}"
@@ -376,9 +376,9 @@ def test_several_workers_are_one_sandbox(name: str, tmp_path: Path, shop_server:
 
 def test_several_workers_need_a_database() -> None:
     with pytest.raises(SettingError, match="processes cannot share a memory; name a database too"):
-        serve(Settings(port=0, workers=2), lambda _: None)
+        serve(Settings(port=0, workers=2), lambda *_: None)
 
 
 def test_workers_that_cannot_begin_say_why() -> None:
     with pytest.raises(ServerError, match=r"^the store /nowhere/file cannot be used: unable to open database file$"):
-        serve(Settings(port=0, store="sqlite:////nowhere/file", workers=2), lambda _: None)
+        serve(Settings(port=0, store="sqlite:////nowhere/file", workers=2), lambda *_: None)

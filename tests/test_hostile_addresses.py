@@ -81,7 +81,7 @@ async def _get(app: Any, params: str) -> int:
     return int(sent[0]["status"])
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))])
 def test_any_address_is_answered_at_once_and_below_500(part: int) -> None:
     chance = random.Random(part)
 

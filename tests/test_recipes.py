@@ -189,7 +189,9 @@ def _run(language: str, text: str, folder: Path, url: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("happened", HAPPENED, ids=lambda one: one.__name__.strip("_"))
-@pytest.mark.parametrize("language", ["curl", "pytest", "phpunit"])
+@pytest.mark.parametrize(
+    "language", ["curl", *(pytest.param(language, marks=pytest.mark.slow) for language in ("pytest", "phpunit"))]
+)
 def test_what_has_happened_happens_again(
     world: World, sandbox: Sandbox, tmp_path: Path, language: str, happened: Callable[[World], None]
 ) -> None:
@@ -200,6 +202,7 @@ def test_what_has_happened_happens_again(
     assert LANGUAGES[language][2].partition(" - ")[0] in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "happened",
     [
