@@ -320,3 +320,10 @@ def test_who_signs_in_needs_no_control_token_but_to_make_a_merchant(browser: Bro
         page.get_by_test_id("dialog").get_by_test_id("yes").click()
         expect(page.get_by_test_id("dialog")).to_contain_text("control token")
         assert developer.leave() == []
+
+
+def test_a_password_is_typed_in_vain_rather_than_shown_in_the_address(customer: Customer) -> None:
+    page = customer.page(java_script_enabled=False)
+    page.goto(f"{customer.sandbox}/cabinet")
+    expect(page.get_by_test_id("enter")).to_be_disabled()
+    expect(page.get_by_test_id("sign-in")).to_have_attribute("method", "post")

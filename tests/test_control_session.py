@@ -115,6 +115,7 @@ def test_a_session_holds_on_another_server_with_the_same_merchants(browser: http
         lambda proof: proof.replace(proof.split(":")[1], "9999999999"),
         lambda proof: proof.replace(proof.split(":")[1], "٣"),
         lambda proof: proof.replace(proof.split(":")[1], "x"),
+        lambda proof: proof.replace(proof.split(":")[1], "9" * 5000),  # more digits than Python makes a number of
         lambda _: "test",
         lambda _: "test::",
         lambda _: "",

@@ -6,7 +6,7 @@ import { firstPayment } from "./snippets.js";
 import { POSTLINKS, STATUSES, postlink, slug, status } from "./states.js";
 import { LANGUAGE, ago, full, money, number, t } from "./words.js";
 
-const PAGE = 500;
+const PAGE = 1000;
 const SPARE = 6;
 const PAUSE_MS = 250;
 const FILTERS = ["q", "status", "postlink", "reason", "order"];

@@ -5,10 +5,6 @@ import { address, ask, common } from "./api.js";
 const form = document.getElementById("sign-in");
 const problem = document.getElementById("problem");
 
-const session = await common("/session");
-if (session.client_id) enter(session.client_id);
-else document.body.dataset.state = "open";
-
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   problem.hidden = true;
@@ -22,6 +18,13 @@ form.addEventListener("submit", async (event) => {
     form.elements.password.focus();
   }
 });
+
+// Until somebody listens, a password would go nowhere, or into the address.
+form.elements.enter.disabled = false;
+
+const session = await common("/session");
+if (session.client_id) enter(session.client_id);
+else document.body.dataset.state = "open";
 
 // The way back is a page of this merchant's cabinet, or none.
 function enter(clientId) {
