@@ -20,7 +20,7 @@ HIDDEN: Final = "***"
 LOGS: Final = ("text", "json", "none")
 
 
-_PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")  # in an address
+_PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*(?=@)|([?&]password=)[^&]*")  # in an address
 
 
 class SettingError(ValueError):
@@ -198,10 +198,15 @@ def chosen(settings: Settings) -> dict[str, str]:
     """Return the settings that are not as they are by default, as one would type them; secrets are stars."""
     values = {row: getattr(settings, row.name) for row in rows()}
     return {
-        row.name: HIDDEN if row.secret else _PASSWORD.sub(rf"\1{HIDDEN}@", _shown(value))
+        row.name: HIDDEN if row.secret else without_password(_shown(value))
         for row, value in values.items()
         if value != row.default
     }
+
+
+def without_password(text: str) -> str:
+    """Return a text with stars for the password of an address in it."""
+    return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}{HIDDEN}", text)
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:

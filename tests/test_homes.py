@@ -3,7 +3,8 @@
 import asyncio
 import os
 import pwd
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,14 +12,16 @@ import httpx
 import pytest
 from databases import shared_postgres
 from support import APPROVES, PATIENCE_S, Receiver, new_merchant
-from test_store import EPOCH, delivery, get, invoice, save
+from test_store import EPOCH, checkout, delivery, get, invoice, save, token
 from worlds import World, new_world
 
+from mock_epay.bank import Bank
 from mock_epay.clock import Clock
+from mock_epay.errors import InvalidToken, NotFound
 from mock_epay.model import Delivery, Invoice
 from mock_epay.server import ServerError, running, serve
 from mock_epay.settings import SettingError, Settings
-from mock_epay.store import StoreError
+from mock_epay.store import StoreError, UnknownMerchantError
 from mock_epay.store.homes import store_at
 from mock_epay.store.memory import MemoryStore
 from mock_epay.store.sql import SqlStore
@@ -83,11 +86,13 @@ def test_a_port_that_is_no_number_is_refused() -> None:
         running(Settings(port=0, store="postgresql://somebody:hush@somewhere:port/name")).__enter__()
 
 
-def test_the_address_of_a_database_is_not_shown(tmp_path: Path) -> None:
-    with running(Settings(port=0, store=f"sqlite:///{tmp_path}/hush.db")) as sandbox:
+def test_the_password_of_a_database_is_not_shown() -> None:
+    url = shared_postgres().new_database().replace("tests@", "tests:hush@")
+    with running(Settings(port=0, store=url)) as sandbox:
         shown = httpx.get(f"{sandbox.url}/_control/settings")
     assert "hush" not in shown.text
-    assert {row["name"]: row["value"] for row in shown.json()["settings"]}["store"] is True
+    values = {row["name"]: row["value"] for row in shown.json()["settings"]}
+    assert values["store"] == url.replace("hush", "***")
 
 
 def test_news_reach_another_process(two: Two) -> None:
@@ -147,12 +152,60 @@ def test_a_clock_in_the_hands_of_a_dead_process_is_let_go(two: Two, frozen: bool
     async def story(one: SqlStore, other: SqlStore) -> None:
         if frozen:
             await one.set_clock("a", Clock(frozen_at=EPOCH))
-        await one.hold("a").__aenter__()
+        hold = await one.hold("a").__aenter__()
         assert (await other.clock("a")).frozen_at
         die(one)
-        async with other.hold("a") as hold:
-            assert hold.frozen == frozen
+        async with other.hold("a") as held:
+            assert held.frozen == frozen
         assert ((await other.clock("a")).frozen_at is not None) == frozen
+        with pytest.raises(StoreError, match="the clock of a was let go while the store could not be used"):
+            await hold.next(EPOCH)
+
+    two(story)
+
+
+def test_what_was_claimed_when_the_connection_broke_is_claimed_again() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(PATIENCE_S), opened(shared_postgres().new_database(), LEASE_S) as store:
+            await store.add_merchant(new_merchant("a"))
+            await save(store, "a", delivery("d", EPOCH))
+            (claim,) = await store.claim(Delivery, 1)
+            with pytest.raises(StoreError):
+                await break_off(store)
+            assert await store.claim(Delivery, 1) == [claim]
+
+    asyncio.run(story())
+
+
+async def break_off(store: SqlStore) -> None:
+    """Lose the connection in the middle of a transaction."""
+    async with store.transaction() as transaction:
+        await transaction.rows("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@asynccontextmanager
+async def opened(url: str, lease_s: float) -> AsyncIterator[SqlStore]:
+    """Open a store in PostgreSQL."""
+    store = SqlStore(PostgresDatabase(url), lease_s=lease_s)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("ending", ["reset", "drop"])
+def test_who_comes_while_a_world_ends_finds_nothing(two: Two, ending: str) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        bank = Bank(one, Settings())
+        await save(one, "a", token("t"), checkout("c", EPOCH))
+        async with other.work("a"):
+            ends = one.add_merchant(new_merchant("a")) if ending == "reset" else one.drop_merchant("a")
+            tasks = [asyncio.ensure_future(one_) for one_ in (ends, bank.check_token("t"), bank.checkout("c"))]
+            await asyncio.wait(tasks, timeout=0.1)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        wanted = [InvalidToken, NotFound] if ending == "reset" else [UnknownMerchantError] * 2
+        assert [type(result) for result in results[1:]] == wanted
 
     two(story)
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
+from types import TracebackType
 from typing import Final
 
 from mock_epay import issuer, resources
 from mock_epay.bank import challenges, checkouts, links, notices, operations, payments, saved, scripts, tokens
 from mock_epay.bank.challenges import ChallengeView
 from mock_epay.bank.checkouts import CheckoutView, Choice
-from mock_epay.errors import BadField, NotFound
+from mock_epay.errors import BadField, NotFound, Refusal
 from mock_epay.model import (
     Card,
     Challenge,
@@ -73,7 +74,7 @@ class Bank:
             InvalidToken: the token is unknown, spent or expired.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             await tokens.usable(work, access_token)
             return work.merchant
 
@@ -89,7 +90,7 @@ class Bank:
             BadField: the order contradicts its token, or a number or link in it breaks a rule.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             checkout = await checkouts.open_page(work, order, access_token, notes, needs_post_link=needs_post_link)
         return checkout.id
 
@@ -100,7 +101,7 @@ class Bank:
             NotFound: there is no such checkout.
 
         """
-        async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
+        async with self._with(Checkout, checkout_id) as work:
             return await checkouts.view(work, checkout_id)
 
     async def pay(self, checkout_id: str, card: Card, payer: Payer, choice: Choice) -> Transaction:
@@ -115,15 +116,15 @@ class Bank:
             BadField: the saved card is not this account's.
 
         """
-        async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
+        async with self._with(Checkout, checkout_id) as work:
             await checkouts.pay(work, checkout_id, card, payer, choice)
             _, transaction = await checkouts.read(work, checkout_id)
             return transaction
 
     async def payer_waits(self, transaction_id: str) -> None:
         """Wait as the payer does: as long as the script says and, if the plan has it so, until the shop answered."""
-        client_id = await self._world_of(Transaction, transaction_id)
-        async with self.store.work(client_id) as work:
+        async with self._with(Transaction, transaction_id) as work:
+            client_id = work.merchant.client_id
             transaction = await work.get(Transaction, transaction_id)
             assert transaction is not None
             patience_s = work.merchant.postlink_timeout_s if notices.holds_page(work, transaction) else 0
@@ -140,7 +141,7 @@ class Bank:
             NotFound: there is no such checkout.
 
         """
-        async with self.store.work(await self._world_of(Checkout, checkout_id)) as work:
+        async with self._with(Checkout, checkout_id) as work:
             return await checkouts.leave(work, checkout_id)
 
     async def pay_by_card(
@@ -153,7 +154,7 @@ class Bank:
             BadField: the order contradicts its token, or a number in it breaks a rule.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             decision = issuer.decide(card, work.merchant.three_ds)
             return await payments.pay(work, order, token, decision, notes=notes)
@@ -168,7 +169,7 @@ class Bank:
             BadField: there is no such card (1373); the order contradicts its token, or a number in it breaks a rule.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             card = await saved.usable(work, card_id)
             policy = "none" if order.recurrent else work.merchant.three_ds
@@ -184,7 +185,7 @@ class Bank:
             BadField: no payment of this merchant waits for this MD (690).
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             work.save(replace(token, spent=True))
             return await payments.confirm(work, md, pa_res, transaction_id=transaction_id)
@@ -197,7 +198,7 @@ class Bank:
             BadField: it is not the one that the payment was begun with (690).
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             return await payments.confirm(work, md, pa_res, token=access_token)
 
     async def transaction(self, transaction_id: str) -> tuple[Transaction, Merchant]:
@@ -207,7 +208,7 @@ class Bank:
             NotFound: there is no such transaction.
 
         """
-        async with self.store.work(await self._world_of(Transaction, transaction_id)) as work:
+        async with self._with(Transaction, transaction_id) as work:
             transaction = await work.get(Transaction, transaction_id)
             assert transaction is not None
             return transaction, work.merchant
@@ -220,7 +221,7 @@ class Bank:
             BadField: PaReq does not belong to it.
 
         """
-        async with self.store.work(await self._world_of(Challenge, challenge_id)) as work:
+        async with self._with(Challenge, challenge_id) as work:
             await challenges.enter(work, challenge_id, pa_req, term_url)
 
     async def challenge(self, challenge_id: str) -> ChallengeView:
@@ -230,7 +231,7 @@ class Bank:
             NotFound: there is no such challenge.
 
         """
-        async with self.store.work(await self._world_of(Challenge, challenge_id)) as work:
+        async with self._with(Challenge, challenge_id) as work:
             return await challenges.view(work, challenge_id)
 
     async def answer_challenge(self, challenge_id: str, code: str | None) -> ChallengeView:
@@ -240,7 +241,7 @@ class Bank:
             NotFound: there is no such challenge.
 
         """
-        async with self.store.work(await self._world_of(Challenge, challenge_id)) as work:
+        async with self._with(Challenge, challenge_id) as work:
             seen = await challenges.answer(work, challenge_id, code)
             if seen.challenge.checkout_id and not seen.open:
                 await checkouts.resume(work, seen.challenge)
@@ -254,7 +255,7 @@ class Bank:
             Refusal: the account has none (1373).
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             await tokens.usable(work, access_token)
             return await saved.listed(work, account_id), work.merchant
 
@@ -266,7 +267,7 @@ class Bank:
             BadField: there is no such card (1373).
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             await saved.deactivate(work, card_id)
             work.save(replace(token, spent=True))
@@ -279,7 +280,7 @@ class Bank:
             BadField: the shop is not this merchant's; the invoice number is taken or paid.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             link = await links.make(work, asked, notes)
             work.save(replace(token, spent=True))
@@ -293,7 +294,7 @@ class Bank:
             ExpiredLink: it lasts no more.
 
         """
-        async with self.store.work(await self._world_of(InvoiceLink, link_id)) as work:
+        async with self._with(InvoiceLink, link_id) as work:
             checkout = await links.open_page(work, link_id)
         return checkout.id
 
@@ -305,7 +306,7 @@ class Bank:
             BadField: it is not this merchant's.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             await tokens.usable(work, access_token)
             terminal = work.merchant.terminal(terminal_id)
             if terminal is None:
@@ -319,7 +320,7 @@ class Bank:
             InvalidToken: the token is unknown, spent or expired.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             if await work.get(Invoice, invoice_id):  # anybody can ask for anything; only orders have a story
                 work.record("status.asked", invoice_id)
@@ -338,7 +339,7 @@ class Bank:
             InvalidToken: the token is unknown, spent or expired.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             if token.request.terminal is None:
                 return StatusAnswer(merchant=work.merchant, result=outgoing.NO_TERMINAL)
@@ -363,7 +364,7 @@ class Bank:
             BadField: no such transaction of this merchant (690); its state forbids it (477); too much money.
 
         """
-        async with self.store.work(await self._owner_of(access_token)) as work:
+        async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             done = await operations.OPERATIONS[operation](work, transaction_id, amount, notes)
             work.save(replace(token, spent=True))
@@ -405,20 +406,42 @@ class Bank:
                     return
             heard = (await self.store.news(client_id, after=heard))[-1].number
 
-    async def _owner_of(self, access_token: str) -> str:
-        client_id = await self.store.owner(Token, access_token)
-        if client_id is None:
-            raise tokens.unknown()
-        return client_id
+    def _with(self, kind: type[Stored], key: str) -> "_UnitWith":
+        return _UnitWith(self.store, kind, key)
 
-    async def _world_of(self, kind: type[Stored], key: str) -> str:
-        client_id = await self.store.owner(kind, key)
+
+class _UnitWith:
+    """A unit of work in the world of a thing that is there, and still is when the unit begins."""
+
+    __slots__ = ("_key", "_kind", "_store", "_unit")
+
+    def __init__(self, store: Store, kind: type[Stored], key: str) -> None:
+        self._store = store
+        self._kind = kind
+        self._key = key
+
+    async def __aenter__(self) -> Work:
+        client_id = await self._store.owner(self._kind, self._key)
         if client_id is None:
-            name, happened = _NAMES[kind]
-            raise NotFound(
-                f"there is no such {name}: it was not {happened} here, or before this sandbox was started", field=name
-            )
-        return client_id
+            raise self._absent()
+        self._unit = self._store.work(client_id)
+        work = await self._unit.__aenter__()
+        if await work.get(self._kind, self._key) is None:  # the world was made anew since its owner was looked up
+            await self._unit.__aexit__(None, None, None)
+            raise self._absent()
+        return work
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._unit.__aexit__(kind, error, trace)
+
+    def _absent(self) -> Refusal:
+        if self._kind is Token:
+            return tokens.unknown()
+        name, happened = _NAMES[self._kind]
+        why = f"there is no such {name}: it was not {happened} here, or its merchant was reset, or it is forgotten"
+        return NotFound(why, field=name)
 
 
 _NAMES: Final[dict[type[Stored], tuple[str, str]]] = {

@@ -73,8 +73,7 @@ async def usable(work: Work, access_token: str) -> Token:
 
     """
     token = await work.get(Token, access_token)
-    if token is None:  # the world was made anew since its owner was looked up
-        raise unknown()
+    assert token is not None
     if token.spent:
         raise spent()
     if work.now >= token.expires_at:

@@ -21,7 +21,7 @@ from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
-from mock_epay.store import StoreError
+from mock_epay.store import StoreError, UnknownMerchantError
 from mock_epay.web import acs, api, cabinet, control, demo, guard, oauth, payform, reference
 from mock_epay.web.checks import CheckHandler
 
@@ -65,7 +65,13 @@ def create_app(
     return Starlette(
         routes=_routes(bank, desk, authority, check_handler),
         lifespan=lifespan,
-        exception_handlers={Refusal: _refused, HTTPException: _lost, StoreError: _out_of_order, Exception: _failed},
+        exception_handlers={
+            Refusal: _refused,
+            HTTPException: _lost,
+            UnknownMerchantError: _gone,
+            StoreError: _out_of_order,
+            Exception: _failed,
+        },
     )
 
 
@@ -146,6 +152,11 @@ def _lost(request: Request, lost: Exception) -> Response:
     return response
 
 
+def _gone(request: Request, _: Exception) -> Response:
+    """Answer for a merchant that was deleted while the request was under way."""
+    return _excuse(request, NotFound("the merchant was deleted meanwhile"))
+
+
 def _out_of_order(request: Request, wrong: Exception) -> Response:
     """Answer while the store fails: nothing was kept, and the next request may do better."""
     _log.error("%s", wrong)
@@ -157,7 +168,7 @@ def _failed(request: Request, _: Exception) -> Response:
     return _excuse(request, Fault("the sandbox has failed; its log says where. Please report it."))
 
 
-def _excuse(request: Request, fault: Fault) -> Response:
+def _excuse(request: Request, fault: Refusal) -> Response:
     if request.url.path.startswith(_PAGES):
         return payform.refused_page(request, fault)
     return oauth.refused(fault, check=False)

@@ -27,13 +27,19 @@ def setting_rows(chosen: Settings) -> list[Json]:
             "name": row.name,
             "flag": row.flag,
             "variable": row.variable,
-            "value": bool(getattr(chosen, row.name)) if row.secret else getattr(chosen, row.name),
+            "value": _value(row, getattr(chosen, row.name)),
             "default": row.default,
             "explanation": row.explanation,
             "per_merchant": row.per_merchant,
         }
         for row in settings.rows()
     ]
+
+
+def _value(row: settings.Row, value: Any) -> Any:
+    if row.secret:
+        return bool(value)
+    return settings.without_password(value) if isinstance(value, str) else value
 
 
 def cards() -> list[Json]:

@@ -57,13 +57,15 @@ class SqlStore:
         self._steps = steps
         self.say: Mapping[str, str] = {name: text.format_map(database.words) for name, text in STATEMENTS.items()}
         self.bells = Bells()
+        self._failed = asyncio.Event()
+        self._lost = False
 
     async def open(self) -> None:
         """See `Store`."""
         await self.database.open(self.bells.ring)
         try:
             await self._migrate()
-            await self._begin_life()
+            await self._live(fresh_seed())
         except BaseException:
             await self.database.close()
             raise
@@ -74,14 +76,15 @@ class SqlStore:
         self._pulse.cancel()
         await asyncio.wait([self._pulse])
         with suppress(StoreError):
-            async with self.database.transaction() as transaction:
-                await self._bury(transaction, self.name)
+            async with self.transaction() as transaction:
+                await transaction.rows(self.say["die"], self.name)
+            await self._release()
         await self.database.close()
 
     async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
         """See `Store`."""
         client_id = merchant.client_id
-        async with self.database.transaction() as transaction:
+        async with self.transaction() as transaction:
             await self._take_turn(transaction, client_id)
             begun = await transaction.rows(self.say["begin_world"], client_id, encode(merchant))
             if not begun and unless_there:
@@ -101,7 +104,7 @@ class SqlStore:
 
     async def drop_merchant(self, client_id: str) -> None:
         """See `Store`."""
-        async with self.database.transaction() as transaction:
+        async with self.transaction() as transaction:
             await self._take_turn(transaction, client_id)
             if not await transaction.rows(self.say["end_world"], client_id):
                 raise UnknownMerchantError(client_id)
@@ -170,15 +173,14 @@ class SqlStore:
                 try:
                     claimed = await self._claim(kind, limit)
                     left_us = await self._until_next(kind)
-                except StoreError as wrong:
-                    _log.warning("%s; trying again", wrong)
+                except StoreError:  # of which the pulse tells
                     claimed, left_us = [], int(_PAUSE_S * 1e6)
                 if claimed:
                     return claimed
                 await asyncio.wait([bell], timeout=left_us / 1e6)
 
     async def _claim(self, kind: type[Due], limit: int) -> list[tuple[str, Due]]:
-        async with self.database.transaction() as transaction:
+        async with self.transaction() as transaction:
             rows = await transaction.rows(self.say["claim"], self.name, kind.__name__, real_us(), limit)
         ordered = sorted(rows, key=lambda row: (row[2], row[3]))
         return [(world, cast("Due", falling_due(kind.__name__, body))) for world, body, _, _ in ordered]
@@ -208,12 +210,22 @@ class SqlStore:
         return World.of(found[0])
 
     @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Begin a transaction. Of one that fails nobody knows whether it was kept: this process must not rely on it."""
+        try:
+            async with self.database.transaction() as transaction:
+                yield transaction
+        except StoreError:
+            self._failed.set()
+            raise
+
+    @asynccontextmanager
     async def locked(self, client_id: str, *, ending: bool = False) -> AsyncIterator[tuple[Transaction, World]]:
         """Change something of a world that nobody else is at work in, and say that it has changed.
 
         What would be `ending` what others claim keeps them from claiming meanwhile.
         """
-        async with self.database.transaction() as transaction:
+        async with self.transaction() as transaction:
             world = await self.lock(transaction, client_id)
             if ending:
                 await transaction.rows(self.say["end_world"], client_id)
@@ -252,7 +264,7 @@ class SqlStore:
         await transaction.rows(self.say["forget_events"], client_id)
 
     async def _migrate(self) -> None:
-        async with self.database.transaction() as transaction:
+        async with self.transaction() as transaction:
             await transaction.rows(self.say["migrating"])
             await transaction.rows(VERSION)
             rows = await transaction.rows("SELECT version FROM mock_epay_schema")
@@ -269,44 +281,56 @@ class SqlStore:
                 await transaction.rows("DELETE FROM mock_epay_schema")
                 await transaction.rows("INSERT INTO mock_epay_schema VALUES ($1)", len(self._steps))
 
-    async def _begin_life(self) -> None:
-        """Take a name. What was claimed under another is claimed again once that is silent long enough."""
-        self.name = fresh_seed()
-        await self._live()
-
-    async def _live(self) -> None:
-        """Say that this process is alive, and let go of what the dead have claimed."""
-        async with self.database.transaction() as transaction:
+    async def _live(self, name: str) -> None:
+        """Say that the process of this name, from now on ours, is alive; let go of what the dead have claimed."""
+        async with self.transaction() as transaction:
             now = real_us()
-            await transaction.rows(self.say["live"], self.name, now + self._lease_us)
-            for (name,) in await transaction.rows(self.say["dead"], now):
-                await self._bury(transaction, str(name))
+            await transaction.rows(self.say["live"], name, now + self._lease_us)
+            await transaction.rows(self.say["bury"], now)
+        self.name = name
+        await self._release()
 
-    async def _bury(self, transaction: Transaction, name: str) -> None:
-        await transaction.rows(self.say["release"], name)
-        for client_id, frozen in await transaction.rows(self.say["held"], name):
-            await self.let_go(transaction, str(client_id), frozen=bool(frozen))
-            await transaction.announce(client_id)
-        await transaction.rows(self.say["bury"], name)
+    async def _release(self) -> None:
+        """Let go of what nobody alive has claimed or holds."""
+        async with self.transaction() as transaction:
+            await transaction.rows(self.say["release"])
+        for (client_id,) in await self.database.rows(self.say["left_held"]):
+            with suppress(UnknownMerchantError):
+                async with self.locked(str(client_id)) as (transaction, world):
+                    for (frozen,) in await transaction.rows(self.say["still_left_held"], client_id):
+                        await self.let_go(transaction, client_id, world.clock, frozen=bool(frozen))
 
     async def _beat(self) -> None:
-        """Show signs of life. After an outage nobody knows what came of what was claimed: begin another life."""
-        pause_s, well = self._lease_us / 4e6, True
+        """Show signs of life. After a failure nobody knows what came of what was claimed: begin another life."""
         while True:
-            await asyncio.sleep(pause_s if well else _PAUSE_S)
+            failing = asyncio.ensure_future(self._failed.wait())
             try:
-                await (self._live() if well else self._begin_life())
-                well = True
-            except StoreError as wrong:
-                _log.warning("%s", wrong)
-                well = False
+                await asyncio.wait([failing], timeout=self._lease_us / 4e6)
+            finally:
+                failing.cancel()
+            if self._failed.is_set():
+                await asyncio.sleep(_PAUSE_S)
+            await self._go_on()
             self.bells.ring(None)
 
-    async def let_go(self, transaction: Transaction, client_id: str, *, frozen: bool) -> None:
-        """End the hold of a world."""
-        world = await self.lock(transaction, client_id)
+    async def _go_on(self) -> None:
+        name = fresh_seed() if self._failed.is_set() else self.name
+        self._failed.clear()
+        try:
+            await self._live(name)
+        except StoreError as wrong:
+            if not self._lost:
+                _log.warning("%s; trying again and again", wrong)
+            self._lost = True
+        else:
+            if self._lost:
+                _log.warning("the store can be used again")
+            self._lost = False
+
+    async def let_go(self, transaction: Transaction, client_id: str, clock: Clock, *, frozen: bool) -> None:
+        """End the hold of a world that is locked."""
         await transaction.rows(self.say["let_go"], client_id)
-        await self.put_clock(transaction, client_id, world.clock if frozen else world.clock.resume())
+        await self.put_clock(transaction, client_id, clock if frozen else clock.resume())
 
 
 class SqlHold:
@@ -317,6 +341,7 @@ class SqlHold:
     def __init__(self, store: SqlStore, client_id: str) -> None:
         self._store = store
         self._client_id = client_id
+        self._name: str | None = None
 
     async def __aenter__(self) -> Self:
         self._life = (await self._store.world_of(self._client_id)).life
@@ -330,8 +355,8 @@ class SqlHold:
 
     async def __aexit__(self, *_: object) -> None:
         with suppress(UnknownMerchantError):
-            async with self._mine() as (transaction, _world):
-                await self._store.let_go(transaction, self._client_id, frozen=self.frozen)
+            async with self._mine() as (transaction, world):
+                await self._store.let_go(transaction, self._client_id, world.clock, frozen=self.frozen)
 
     async def next(self, until: datetime) -> Thing | None:
         """See `Hold`."""
@@ -359,8 +384,10 @@ class SqlHold:
             if world.held_by is not None:
                 return False
             self.frozen = world.clock.frozen_at is not None
-            await transaction.rows(store.say["take"], self._client_id, store.name, int(self.frozen))
+            name = store.name
+            await transaction.rows(store.say["take"], self._client_id, name, int(self.frozen))
             await store.put_clock(transaction, self._client_id, world.clock.freeze())
+        self._name = name
         return True
 
     async def _alone(self) -> bool:
@@ -369,10 +396,12 @@ class SqlHold:
 
     @asynccontextmanager
     async def _mine(self, *, ending: bool = False) -> AsyncIterator[tuple[Transaction, World]]:
-        """Lock the world that was there when the hold was asked for."""
+        """Lock the world that was there when the hold was asked for, and is still held."""
         async with self._store.locked(self._client_id, ending=ending) as (transaction, world):
             if world.life != self._life:
                 raise UnknownMerchantError(self._client_id)
+            if self._name is not None and world.held_by != self._name:
+                raise StoreError(f"the clock of {self._client_id} was let go while the store could not be used")
             yield transaction, world
 
 
@@ -403,7 +432,7 @@ class SqlWork:
         self._events: list[Event] = []
 
     async def __aenter__(self) -> Self:
-        self._within: AbstractAsyncContextManager[Transaction] = self._store.database.transaction()
+        self._within: AbstractAsyncContextManager[Transaction] = self._store.transaction()
         self._transaction = await self._within.__aenter__()
         try:
             self._world = await self._store.lock(self._transaction, self._client_id)

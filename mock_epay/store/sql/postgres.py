@@ -30,6 +30,7 @@ _WORDS: Final = {
     "ending": " FOR UPDATE",
     "claim": " FOR UPDATE OF things SKIP LOCKED FOR KEY SHARE OF worlds SKIP LOCKED",
     "claim_rows": " FOR UPDATE SKIP LOCKED",
+    "claim_things": " FOR UPDATE OF things SKIP LOCKED",
 }
 
 

@@ -31,6 +31,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE INDEX things_ready ON things (kind, ready_us, serial)
             WHERE ready_us IS NOT NULL AND claimed_by IS NULL""",
         "CREATE INDEX things_due ON things (world, due_us, serial) WHERE due_us IS NOT NULL",
+        "CREATE INDEX worlds_held ON worlds (held_by) WHERE held_by IS NOT NULL",
         "CREATE INDEX things_claimed ON things (claimed_by) WHERE claimed_by IS NOT NULL",
     ),
 )

@@ -27,6 +27,7 @@ _WORDS: Final = {
     "ending": "",
     "claim": "",
     "claim_rows": "",
+    "claim_things": "",
 }
 
 

@@ -5,6 +5,8 @@ from typing import Final
 VERSION: Final = "CREATE TABLE IF NOT EXISTS mock_epay_schema (version INTEGER NOT NULL)"
 
 _WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, serial, life, held_by FROM worlds"
+_LEFT_HELD: Final = """FROM worlds
+    WHERE held_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM workers WHERE name = held_by)"""
 
 # Locks are taken in this order: the turn, the row of a world, what is in it.
 # A claim, which goes the other way, waits for nothing.
@@ -60,8 +62,11 @@ STATEMENTS: Final[dict[str, str]] = {
     "let_go": "UPDATE worlds SET held_by = NULL WHERE client_id = $1",
     "live": """INSERT INTO workers (name, alive_until_us) VALUES ($1, $2)
         ON CONFLICT (name) DO UPDATE SET alive_until_us = excluded.alive_until_us""",
-    "dead": "SELECT name FROM workers WHERE alive_until_us < $1{claim_rows}",
-    "release": "UPDATE things SET claimed_by = NULL WHERE claimed_by = $1",
-    "held": "SELECT client_id, held_frozen FROM worlds WHERE held_by = $1",
-    "bury": "DELETE FROM workers WHERE name = $1",
+    "die": "DELETE FROM workers WHERE name = $1",
+    "bury": "DELETE FROM workers WHERE name IN (SELECT name FROM workers WHERE alive_until_us < $1{claim_rows})",
+    "release": """UPDATE things SET claimed_by = NULL WHERE serial IN (
+            SELECT serial FROM things WHERE claimed_by IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM workers WHERE name = claimed_by){claim_things})""",
+    "left_held": f"SELECT client_id {_LEFT_HELD}",
+    "still_left_held": f"SELECT held_frozen {_LEFT_HELD} AND client_id = $1",
 }
