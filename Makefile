@@ -27,7 +27,7 @@ test: check chromium php postgresql $(NODE_MODULES)
 test-slow: $(VENV)/.dev chromium php $(NODE_MODULES)
 	$(BIN)/python -m pytest -n $(or $(WORKERS),2) -m slow $(PYTEST_ARGS)
 
-test-browsers: $(VENV)/.dev engines
+test-browsers: $(VENV)/.dev engines certutil
 	$(BIN)/python -m pytest tests/browsers $(PYTEST_ARGS)
 
 # The engine is docker where its daemon answers, or else podman.

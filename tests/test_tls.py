@@ -245,6 +245,17 @@ def test_java_trusts_as_it_is_told(secure: Sandbox, folder: Path, tmp_path: Path
     assert "halyk" in _runs([*java, str(tmp_path / "Ask.java"), f"https://localhost:{_port(secure)}{PATH}"])
 
 
+@pytest.mark.skipif(not shutil.which("go"), reason="this machine has no Go")
+def test_go_trusts_as_it_is_told(secure: Sandbox, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "ask.go").write_text(
+        'package main\nimport ("io"; "net/http"; "os")\nfunc main() { answer, err := http.Get(os.Args[1]); '
+        "if err != nil { panic(err) }; io.Copy(os.Stdout, answer.Body) }"
+    )
+    variables = _variables("Go", folder) | {"GOCACHE": str(tmp_path / "cache"), "GO111MODULE": "off"}
+    address = f"https://localhost:{_port(secure)}{PATH}"
+    assert "halyk" in _runs(["go", "run", str(tmp_path / "ask.go"), address], **variables)
+
+
 def test_trust_names_the_certificate_of_this_machine(
     folder: Path, secure: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

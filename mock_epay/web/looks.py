@@ -41,11 +41,15 @@ class Looks:
         """Return the language to speak, which is the shop's unless another was chosen."""
         return self.chosen or usual
 
+    def asked(self, **more: str) -> dict[str, str]:
+        """Return what the query of a page that is to look alike says."""
+        panel = "" if self.panel is None else next(word for word, on in _SWITCH.items() if on is self.panel)
+        fields = {_SHORT: "true" if self.short else "", _LANGUAGE: self.chosen or "", _PANEL: panel} | more
+        return {name: text for name, text in fields.items() if text}
+
     def address(self, path: str, **more: str) -> str:
         """Return the address of a page that is to look alike."""
-        panel = "" if self.panel is None else next(word for word, on in _SWITCH.items() if on is self.panel)
-        asked = {_SHORT: "true" if self.short else "", _LANGUAGE: self.chosen or "", _PANEL: panel} | more
-        query = urlencode({name: text for name, text in asked.items() if text})
+        query = urlencode(self.asked(**more))
         return f"{path}?{query}" if query else path
 
     def languages(self, path: str, **more: str) -> dict[str, str]:

@@ -269,6 +269,7 @@ class PayForm:
             "description": order.description,
             "action": looks.address(path(view.checkout.id)),
             "page_url": looks.address(path(view.checkout.id), again="1"),
+            "asked": looks.asked(again="1"),
             "values": {
                 "name": payer.name,
                 "email": payer.email,

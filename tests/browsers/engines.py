@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -125,13 +125,12 @@ def firefox(folder: Path, *, dark: bool = False, scripts: bool = True) -> Iterat
     try:
         place = folder / "MarionetteActivePort"
         eventually(lambda: place.exists() and bool(place.read_text()), PATIENCE_S * 3)
-        line = Marionette(int(place.read_text()))
-        driver = WebDriver(line, options=_Any())
-        driver.set_window_rect(0, 0, WIDTH, HEIGHT)
-        yield driver
-        line.ask("Marionette:Quit", {"flags": ["eForceQuit"]})
-        line.close()
-        running.wait(PATIENCE_S)
+        with closing(Marionette(int(place.read_text()))) as line:
+            driver = WebDriver(line, options=_Any())
+            driver.set_window_rect(0, 0, WIDTH, HEIGHT)
+            yield driver
+            line.ask("Marionette:Quit", {"flags": ["eForceQuit"]})
+            running.wait(PATIENCE_S)
     finally:
         running.kill()
         running.wait()

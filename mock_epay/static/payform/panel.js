@@ -26,7 +26,10 @@
   }
 
   for (const card of document.querySelectorAll("[data-pan]")) {
-    card.addEventListener("click", () => fillIn(card.dataset.pan, card.dataset));
+    card.addEventListener("click", (event) => {
+      event.preventDefault();
+      fillIn(card.dataset.pan, card.dataset);
+    });
   }
 
   for (const tool of document.querySelectorAll("[data-script-only]")) tool.hidden = false;
