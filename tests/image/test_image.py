@@ -21,6 +21,7 @@ from support import APPROVES, eventually
 
 from mock_epay import lz, tls
 from mock_epay.client import EpayServer
+from mock_epay.receiver import Receivers
 
 UID: Final = 10001
 STARTS_WITHIN_S: Final = 0.5
@@ -178,6 +179,25 @@ def test_the_authority_outlives_a_container_that_is_killed() -> None:
                 engine("kill", one.name)
     assert seen[0] == seen[1]
     assert seen[0].startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_payments_and_notices_outlive_a_container_that_is_killed() -> None:
+    with volume() as data, ExitStack() as stack:
+        kept = ("-v", f"{data}:/data", "-e", "MOCK_EPAY_STORE=sqlite:////data/epay.db")
+        receivers = Receivers("host.docker.internal")
+        stack.callback(receivers.close)
+        shop = receivers.receiver()
+        shop.answer(500)
+        with sandbox(*kept) as one, EpayServer(one.url) as server:
+            merchant = server.new_merchant(client_id="tea", postlink_retry_s=[1])
+            paid = merchant.pay("000000001", post_link=shop.url.replace("host.docker.internal", "localhost"))
+            shop.wait(1)
+            engine("kill", one.name)
+        with sandbox(*kept) as one, EpayServer(one.url) as server:
+            again = server.merchant("tea")
+            assert [(found.id, found.status) for found in again.transactions()] == [(paid.id, "CHARGE")]
+            # What is still owed to the shop comes from the next container.
+            assert [notice.body["id"] for notice in shop.wait(2)] == [paid.id] * 2
 
 
 def test_rules_and_merchants_come_from_mounted_files(tmp_path: Path) -> None:
