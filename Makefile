@@ -1,6 +1,7 @@
 # make run     start the sandbox and print where to go
 # make test    install what the tests need and run them, all but what the next targets do
-# make test-slow   each state of each page under axe, with pictures; invoices as tests of other languages
+# make test-slow   each state of each page under axe, with pictures; invoices as tests of other languages; a few kills
+# make test-crash  kill processes and databases under load, KILLS=200 times
 # make test-browsers   the pay page and the widget in Firefox and WebKit
 # make check   only the style, types and layers
 # make image   build the container image; make test-image tests it with docker or podman

@@ -23,7 +23,7 @@ class WorkerError(Exception):
     """A process could not begin its work; the message is what it said."""
 
 
-def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready: Callable[[], None]) -> None:
+def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready: Callable[[], object]) -> None:
     """Run `work` in so many processes until a signal ends it; call `ready` once all of them are.
 
     Each gets the arguments and a function to call when it is ready. One that dies later is replaced, again and again.
@@ -95,6 +95,7 @@ def _work(work: Callable[..., None], arguments: tuple[Any, ...], told: Connectio
     try:
         work(*arguments, lambda: told.send(READY))
     except Exception as wrong:  # noqa: BLE001  (the parent says it)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this is the end already
         told.send(str(wrong) or type(wrong).__name__)
 
 

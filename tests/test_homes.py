@@ -1,8 +1,10 @@
 """Stores in files and databases: what they refuse, what they survive, and what servers over them have in common."""
 
 import asyncio
+import logging
 import os
 import pwd
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,9 +12,9 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from databases import shared_postgres
+from databases import Postgres, postgres, shared_postgres
 from support import APPROVES, PATIENCE_S, Receiver, new_merchant
-from test_store import EPOCH, checkout, delivery, get, invoice, save, token
+from test_store import EPOCH, are_waiting, checkout, delivery, get, invoice, save, token
 from worlds import World, new_world
 
 from mock_epay.bank import Bank
@@ -175,6 +177,68 @@ def test_what_was_claimed_when_the_connection_broke_is_claimed_again() -> None:
             assert await store.claim(Delivery, 1) == [claim]
 
     asyncio.run(story())
+
+
+def test_a_unit_whose_connection_breaks_keeps_nothing() -> None:
+    async def story() -> None:
+        async with asyncio.timeout(PATIENCE_S), opened(shared_postgres().new_database(), LEASE_S) as store:
+            await store.add_merchant(new_merchant("a"))
+            with pytest.raises(StoreError, match=r"^the store at 127\.0\.0\.1:\d+ cannot be used: "):
+                await write_over_a_broken_connection(store)
+            assert await get(store, "a", Invoice, "1") is None
+            assert await store.events("a") == []
+
+    asyncio.run(story())
+
+
+async def write_over_a_broken_connection(store: SqlStore) -> None:
+    async with store.work("a") as work:
+        work.save(invoice("1"))
+        work.record("something")
+        await store.database.rows(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
+            "WHERE state = 'idle in transaction' AND datname = current_database()"
+        )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds that nothing announces."""
+    for _ in range(20 * PATIENCE_S):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("it never came to be")
+
+
+def test_a_database_that_starts_anew_is_found_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(server: Postgres, store: SqlStore) -> None:
+        await store.add_merchant(new_merchant("a"))
+        news = asyncio.ensure_future(store.news("a", after=0))
+        claiming = asyncio.ensure_future(store.claim(Delivery, 1))
+        assert await are_waiting([news, claiming])
+        await asyncio.to_thread(server.stop, signal.SIGINT)
+        with pytest.raises(StoreError, match=f"the store at 127.0.0.1:{server.port} cannot be used"):
+            await save(store, "a", delivery("d", EPOCH))
+        await until(lambda: len(caplog.messages) == 1)
+        assert await are_waiting([claiming], 1.2)  # some tries more
+        await asyncio.to_thread(server.start)
+        await until(lambda: len(caplog.messages) == 2)
+        with pytest.raises(StoreError):
+            await news
+        await save(store, "a", delivery("d", EPOCH))
+        assert [thing.id for _, thing in await claiming] == ["d"]
+
+    async def told(server: Postgres) -> None:
+        async with asyncio.timeout(PATIENCE_S), opened(server.new_database(), LEASE_S) as store:
+            await story(server, store)
+
+    caplog.set_level(logging.WARNING, "mock_epay")
+    with postgres() as server:
+        asyncio.run(told(server))
+    failed, recovered = caplog.messages
+    assert failed.startswith("the store at 127.0.0.1")
+    assert failed.endswith("trying again and again")
+    assert recovered == "the store can be used again"
 
 
 async def break_off(store: SqlStore) -> None:

@@ -1,4 +1,4 @@
-"""What is left when processes and databases die at bad moments. `make test-crash` kills more often: `KILLS`."""
+"""What is left when processes and databases die at bad moments. `make test-crash` kills `KILLS` times."""
 
 import os
 import random
@@ -19,6 +19,8 @@ import httpx
 import pytest
 from databases import Postgres, postgres
 from support import Receiver, eventually, receiver
+
+pytestmark = pytest.mark.slow
 
 KILLS: Final = int(os.environ.get("KILLS", "4"))
 STARTING_S: Final = 20

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self, cast
@@ -432,13 +432,10 @@ class SqlWork:
         self._events: list[Event] = []
 
     async def __aenter__(self) -> Self:
-        self._within: AbstractAsyncContextManager[Transaction] = self._store.transaction()
-        self._transaction = await self._within.__aenter__()
-        try:
+        async with AsyncExitStack() as stack:
+            self._transaction = await stack.enter_async_context(self._store.transaction())
             self._world = await self._store.lock(self._transaction, self._client_id)
-        except BaseException as wrong:
-            await self._within.__aexit__(type(wrong), wrong, wrong.__traceback__)
-            raise
+            self._within = stack.pop_all()
         self.merchant = self._world.merchant
         self.now = self._world.clock.now()
         return self
@@ -446,14 +443,12 @@ class SqlWork:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                await self._write()
-        except BaseException as wrong:
-            await self._within.__aexit__(type(wrong), wrong, wrong.__traceback__)
-            raise
-        await self._within.__aexit__(kind, error, trace)
-        if kind is None and (self._saved or self._events):
+        if kind is not None:
+            await self._within.__aexit__(kind, error, trace)
+            return
+        async with self._within:
+            await self._write()
+        if self._saved or self._events:
             self._store.bells.ring(self._client_id)
             if self._store.hear is not None:
                 self._store.hear(self.merchant, self._events)

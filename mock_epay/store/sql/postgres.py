@@ -19,7 +19,13 @@ _PATIENCE_S: Final = 10.0
 _PAUSE_S: Final = 0.5  # before the server is asked again whether it is there
 # Statements are planned once, perhaps while a table is empty; there is an index for each of them.
 _MANNERS: Final = {"application_name": "mock-epay", "enable_seqscan": "off"}
-_FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAILURES: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that breaks at a moment that asyncpg has not thought of
+)
 
 # A claim never waits: it passes over worlds that are ending or being taken in hand, and what others are claiming.
 _WORDS: Final = {
@@ -49,7 +55,7 @@ class PostgresDatabase:
         with self._failing():
             self._pool = await asyncpg.create_pool(
                 self._url,
-                min_size=1,
+                min_size=0,
                 max_size=CONNECTIONS,
                 timeout=_PATIENCE_S,
                 command_timeout=_PATIENCE_S,
@@ -101,7 +107,10 @@ class PostgresDatabase:
         try:
             yield
         except _FAILURES as wrong:
-            why = " ".join(str(wrong).split()) or type(wrong).__name__
+            first: BaseException = wrong  # what follows from it, such as that a connection is closed, tells nothing
+            while isinstance(first.__context__, _FAILURES):
+                first = first.__context__
+            why = " ".join(str(first).split()) or type(first).__name__
             raise StoreError(f"the store at {self._where} cannot be used: {why}") from wrong
 
 
