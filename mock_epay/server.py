@@ -8,22 +8,23 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mock_epay import handler_check, issuer, script, tls, workers
 from mock_epay.bank import Bank
 from mock_epay.client import EpayServer
+from mock_epay.connections import SWEEP_S, Connection, Limits
 from mock_epay.errors import Refusal
 from mock_epay.journal import FORMS, Journal
 from mock_epay.postlinks.roads import Roads
 from mock_epay.settings import SettingError, Settings, rows
 from mock_epay.store import Store, StoreError
 from mock_epay.store.homes import store_at
-from mock_epay.web import create_app, faults
+from mock_epay.web import create_app
 from mock_epay.web.checks import CheckHandler
 from mock_epay.wire import control
 from mock_epay.workers import WorkerError
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
 _BACKLOG: Final = 2048  # as uvicorn has it
+_TICKS: Final = round(SWEEP_S / 0.1)  # of uvicorn's, each of which takes so long
+_HANDSHAKE_S: Final = 10
 _DRAIN_S: Final = 0.2  # how long requests that are under way may go on at the end
 _LAST_S: Final = 0.2  # and what they do when their connections have gone
 _NOT_STARTED: Final = "the sandbox did not start; its log says why"
@@ -123,14 +126,6 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
             thread.join(_PATIENCE_S)
 
 
-class _Protocol(HttpToolsProtocol):
-    """HTTP, with a way for the application to drop a connection without an answer."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {faults.DROP: self.transport.abort}  # type: ignore[dict-item]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Doors:
     """Where it listens: for HTTP, and for HTTPS if that is wanted."""
@@ -156,7 +151,7 @@ class _Server(uvicorn.Server):
                     authority=doors.authority,
                     check_handler=_checker(doors.url, bank.settings.control_token),
                 ),
-                http=_Protocol,
+                http=partial(Connection, Limits.of(bank.settings)),  # type: ignore[arg-type]
                 lifespan="on",
                 ws="none",
                 log_config=None,  # the process's own logging is not ours to set up
@@ -188,6 +183,13 @@ class _Server(uvicorn.Server):
             self.servers.append(await self._open_tls(self._doors.tls_listener))
         self._ready()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections now and then."""
+        if counter % _TICKS == 0:
+            for connection in list(self.server_state.connections):
+                cast("Connection", connection).look_after()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ending = asyncio.create_task(super().shutdown(sockets))
         await asyncio.wait({ending}, timeout=_DRAIN_S)
@@ -207,6 +209,7 @@ class _Server(uvicorn.Server):
             lambda: make(**state),
             sock=listener,
             ssl=self._doors.context,
+            ssl_handshake_timeout=_HANDSHAKE_S,
             backlog=_BACKLOG,
         )
 
@@ -256,6 +259,11 @@ def _understood(settings: Settings) -> Mapping[str, Any]:
             why = getattr(wrong, "strerror", None) or wrong
             shown = "" if row.name in {"foreign_key_card", "store"} else f' is "{text}"'
             raise SettingError(f"{row.variable} ({row.flag}){shown}: {why}") from None
+    if settings.max_params_kb >= settings.max_head_kb:
+        raise SettingError(
+            f"MOCK_EPAY_MAX_PARAMS_KB (--max-params-kb) is {settings.max_params_kb}: params are part of a request's "
+            f"head, so it takes less than MOCK_EPAY_MAX_HEAD_KB (--max-head-kb), which is {settings.max_head_kb}"
+        )
     if settings.workers > 1 and not settings.store:
         raise SettingError(
             f"MOCK_EPAY_WORKERS (--workers) is {settings.workers}: processes cannot share a memory; "

@@ -22,7 +22,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "server",
         "handler_check ready",
         "client",
-        "tls journal",
+        "tls journal connections",
         "web",
         "web.acs",
         "web.oauth web.payform web.api web.control web.cabinet web.reference",
@@ -68,6 +68,7 @@ HOMES: Final = {
     "asyncpg": {"store.sql.postgres"},
     "cryptography": {"cryptogram"},
     "faker": {"fake"},
+    "httptools": {"connections"},
     "jinja2": {"web.demo", "web.recipes", "web.render"},
     "jsonschema": {"wire.contracts"},
     "markupsafe": {"web.render"},
@@ -91,7 +92,7 @@ HOMES: Final = {
         "web.reference",
     },
     "urllib3": {"client"},
-    "uvicorn": {"server"},
+    "uvicorn": {"connections", "server"},
     "yarl": {"postlinks", "postlinks.letters", "postlinks.roads"},
 }
 

@@ -64,9 +64,10 @@ def body(text: bytes) -> dict[str, Any]:
         BadField: it is not a JSON object.
 
     """
+    incoming.check_depth(text)
     try:
         read = json.loads(text, parse_float=_exact, parse_constant=str) if text.strip() else {}
-    except (ValueError, RecursionError):
+    except ValueError:
         read = None
     if not isinstance(read, dict):
         raise BadField("body", "(not shown)", "a JSON object, or nothing", "RFC 8259")

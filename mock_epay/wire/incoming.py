@@ -92,6 +92,9 @@ _VERBATIM: Final = {"description", "data"}
 _OPERATIONS: Final = "documented: operations charge, cancel, refund"
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_DEEPEST: Final = 32
+_TEXTS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _BOOLEANS: Final = {"true": True, "false": False}
 _BOOLEAN_FIELDS: Final = ("cardSave", "autoBackLink", "recurrent")
 
@@ -300,13 +303,30 @@ def json_object(body: bytes, number: Callable[[str], Any] = Decimal) -> dict[str
         BadField: it is not JSON, or not an object.
 
     """
+    check_depth(body)
     try:
         read = json.loads(body, parse_float=number, parse_int=number, parse_constant=str)
-    except (ValueError, RecursionError):
+    except ValueError:
         read = None
     if not isinstance(read, dict):
         raise BadField("body", None, "a JSON object is needed", "RFC 8259")
     return read
+
+
+def check_depth(body: bytes) -> None:
+    """Refuse JSON whose objects and arrays stand too deep in each other.
+
+    Raises:
+        BadField: they do.
+
+    """
+    if body.count(b"{") + body.count(b"[") <= _DEEPEST:  # nearly all there is
+        return
+    depth = 0
+    for mark in _BRACKETS.findall(_TEXTS.sub(b"", body)):
+        depth += 1 if mark in b"{[" else -1
+        if depth > _DEEPEST:
+            raise BadField("body", "(not shown)", f"JSON that is nested at most {_DEEPEST} deep", "RFC 8259, section 9")
 
 
 def object_pairs(order: PaymentObject) -> list[tuple[str, str]]:
