@@ -160,6 +160,11 @@ class Connection(HttpToolsProtocol):
         rule = f"a request takes at most {self._limits.request_s:g} s to arrive"
         self._refuse(_TooMuchError(TooSlow, "the request came too slowly", rule, "request_s").refusal)
 
+    def end(self, *, whatever: bool) -> None:
+        """End the connection, `whatever` it waits for, or only if an answer has begun that may never end."""
+        if whatever or (self.cycle is not None and self.cycle.response_started):  # type: ignore[redundant-expr]
+            self._fall_silent()
+
     def _check_unfinished(self) -> None:
         """Refuse a message that is too large although it has not ended."""
         if not self._in_body():

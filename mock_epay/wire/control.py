@@ -187,7 +187,7 @@ def _toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text, parse_float=_exact)
     except ValueError as wrong:
-        raise BadField("file", None, f"TOML is needed; {wrong}", "toml.io") from None
+        raise Refusal(f"TOML is needed: {wrong}", field="file", rule="TOML", source="toml.io") from None
 
 
 def faults(fields: Mapping[str, Any]) -> list[PlannedFault]:
