@@ -93,7 +93,7 @@ HOMES: Final = {
     },
     "urllib3": {"client"},
     "uvicorn": {"connections", "server"},
-    "yarl": {"postlinks", "postlinks.letters", "postlinks.roads"},
+    "yarl": {"addresses", "postlinks", "postlinks.letters", "postlinks.roads"},
 }
 
 # What makes two runs differ: time that a world could not freeze, luck that a seed could not repeat.

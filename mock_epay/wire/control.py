@@ -301,6 +301,8 @@ def resend(fields: Mapping[str, Any]) -> dict[str, Any]:
 
     """
     check_closed("control-resend", fields)
+    if "url" in fields:
+        incoming.check_postlink("url", fields["url"])
     changes: dict[str, Any] = {name: fields[name] for name in ("url", "fields") if name in fields}
     return changes | ({"body": fields["text"].encode("utf-8", "replace")} if "text" in fields else {})
 
