@@ -1,14 +1,19 @@
 """Which addresses a postlink may reach. Loopback and private ones are the job; what hands out secrets is not. Pure."""
 
+import socket
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
+
+from yarl import URL
 
 _FORBIDDEN: Final = tuple(
     ip_network(network)
     for network in (
         "169.254.0.0/16",  # link-local, and the metadata service of most clouds
         "100.100.100.200/32",  # metadata service of Alibaba Cloud
+        "168.63.129.16/32",  # what Azure tells its machines by
         "192.0.0.192/32",  # metadata service of Oracle Cloud
         "224.0.0.0/4",  # multicast
         "255.255.255.255/32",  # broadcast
@@ -18,10 +23,21 @@ _FORBIDDEN: Final = tuple(
         "ff00::/8",  # multicast
     )
 )
+_METADATA: Final = {
+    "instance-data.ec2.internal",
+    "metadata.azure.internal",
+    "metadata.goog",
+    "metadata.google.internal",
+    "metadata.packet.net",
+    "metadata.platformequinix.com",
+    "metadata.tencentyun.com",
+}
 _REMEMBERED: Final = 1024  # addresses; a shop hears of many payments
 _GATEWAY: Final = 2  # which column of the table of routes
 _LOCAL_ENDINGS: Final = {"internal", "lan", "local", "localhost", "test"}
-_NAT64: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
+# Networks of IPv6 whose last 32 bits are an address of IPv4: NAT64, and what stateless translators use.
+_CARRIERS: Final = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")))
+_ISATAP: Final = 0x5EFE  # stands in front of an address of IPv4, with or without the bit that says it is unique
 
 
 @lru_cache(_REMEMBERED)
@@ -34,6 +50,38 @@ def forbidden(address: str) -> bool:
     """
     found = ip_address(address.partition("%")[0])
     return any(spelling in network for spelling in _spellings(found) for network in _FORBIDDEN)
+
+
+@lru_cache(_REMEMBERED)
+def forbidden_host(host: str) -> bool:
+    """Return whether a postlink must not go to this host, as far as that can be told without looking it up.
+
+    It may be an address in any spelling that a system would understand, such as 0xa9fea9fe.
+    """
+    name = host.rstrip(".").lower()
+    if name in _METADATA:
+        return True
+    with suppress(ValueError):
+        return forbidden(name)
+    with suppress(OSError):
+        return forbidden(socket.inet_ntoa(socket.inet_aton(name)))
+    return False
+
+
+def receiver(link: str) -> str:
+    """Return the host that a postlink would go to, as it is looked up.
+
+    Raises:
+        ValueError: nothing can be sent to such an address.
+
+    """
+    host = URL(link).raw_host
+    if not host:
+        raise ValueError("it names no host")
+    host.encode("idna")
+    if host.replace(".", "").isdigit() and not forbidden_host(host):
+        IPv4Address(host)  # the client takes no other way to write one in digits
+    return host
 
 
 @lru_cache(_REMEMBERED)
@@ -107,6 +155,7 @@ def _spellings(address: IPv4Address | IPv6Address) -> list[IPv4Address | IPv6Add
         return [address]
     inside = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     embedded = IPv4Address(int(address) & 0xFFFFFFFF)
-    if any(address in network for network in _NAT64) or int(address) >> 32 == 0:
+    tunnelled = int(address) >> 32 & 0xFDFFFFFF == _ISATAP
+    if tunnelled or any(address in network for network in _CARRIERS) or int(address) >> 32 == 0:
         inside.append(embedded)
     return [address, *(one for one in inside if one is not None)]

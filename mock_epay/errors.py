@@ -14,12 +14,16 @@
     ├── ExpiredLink             410  an invoice link that lasts no more
     ├── WrongMethod             405
     ├── NotInTime               408  what was waited for did not happen
+    ├── TooSlow                 408  the request came too slowly
     ├── Conflict                409  the state of things forbids it
     ├── TooLarge                413
+    ├── AddressTooLong          414
     ├── NotJson                 415
+    ├── HeadTooLarge            431
     ├── Fault                   500  the sandbox itself is wrong
     ├── PlannedRefusal          any  a script wants a service to fail
-    └── NotSimulated            501  the bank has it, the sandbox does not
+    ├── NotSimulated            501  the bank has it, the sandbox does not
+    └── Busy                    503  more at once than the sandbox takes
 
 A refusal is raised where the rule stands and becomes JSON or a page at the edge, in `mock_epay.web`.
 """
@@ -164,6 +168,34 @@ class TooLarge(Refusal):
 
     status = 413
     error = "too_large"
+
+
+class TooSlow(Refusal):
+    """A request that took too long to arrive."""
+
+    status = 408
+    error = "too_slow"
+
+
+class AddressTooLong(Refusal):
+    """An address that is longer than the sandbox reads."""
+
+    status = 414
+    error = "address_too_long"
+
+
+class HeadTooLarge(Refusal):
+    """More headers than the sandbox reads."""
+
+    status = 431
+    error = "head_too_large"
+
+
+class Busy(Refusal):
+    """More at once than the sandbox takes."""
+
+    status = 503
+    error = "busy"
 
 
 class NotJson(BadField):

@@ -1,11 +1,11 @@
-"""The log: a line for each payment, with the address at which its story is told."""
+"""The log: a line for each payment, with the address at which its story is told, and one for notices that are lost."""
 
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from mock_epay.model import Event, Merchant
+from mock_epay.model import Delivery, Event, Merchant
 
 _DECIDED: Final = {
     "transaction.authorized": "held",
@@ -15,11 +15,17 @@ _DECIDED: Final = {
     "transaction.verified": "verified",
 }
 
+_LOST: Final = "postlinks.lost"
+_NAMED: Final = 10  # invoices in that line
+
 Form = Callable[[dict[str, Any]], str]
 
 
 def text(payment: dict[str, Any]) -> str:
     """Return a line for people."""
+    if payment["event"] == _LOST:
+        invoices = ", ".join(payment["invoices"]) + " …" * (payment["count"] > _NAMED)
+        return f"lost with the memory, where --store would keep them: {payment['count']} postlinks, of {invoices}"
     result = payment["result"] + (f" {payment['reason_code']}" if payment["reason_code"] else "")
     money = f"{payment['amount']} {payment['currency']}"
     return f"{payment['at'][:19]}Z  {result:<13} {payment['invoice_id']:<15} {money:>14}  {payment['timeline']}"
@@ -30,13 +36,13 @@ def as_json(payment: dict[str, Any]) -> str:
     return json.dumps(payment, ensure_ascii=False)
 
 
-FORMS: Final[dict[str, Form]] = {"text": text, "json": as_json}
+FORMS: Final[dict[str, Form | None]] = {"text": text, "json": as_json, "none": None}
 
 
 class Journal:
-    """Tells of each payment that is decided, whichever way, in a sandbox that is met at `url`."""
+    """Tells of each payment that is decided, in a sandbox that is met at `url`; without a form, of none."""
 
-    def __init__(self, url: str, form: Form, write: Callable[[str], object]) -> None:
+    def __init__(self, url: str, form: Form | None, write: Callable[[str], object]) -> None:
         self._url = url
         self._form = form
         self._write = write
@@ -44,8 +50,14 @@ class Journal:
     def hear(self, merchant: Merchant, events: Sequence[Event]) -> None:
         """Take note of what has happened in a merchant's world."""
         for event in events:
-            if event.kind in _DECIDED:
+            if event.kind in _DECIDED and self._form is not None:
                 self._write(self._form(self._payment(merchant, event)))
+
+    def mourn(self, lost: Sequence[Delivery]) -> None:
+        """Tell of the notices that no shop will get any more."""
+        if lost and self._form is not None:
+            invoices = [one.invoice_id for one in lost[:_NAMED]]
+            self._write(self._form({"event": _LOST, "count": len(lost), "invoices": invoices}))
 
     def _payment(self, merchant: Merchant, event: Event) -> dict[str, Any]:
         facts = json.loads(event.facts)

@@ -5,25 +5,27 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mock_epay import handler_check, issuer, script, tls, workers
 from mock_epay.bank import Bank
 from mock_epay.client import EpayServer
+from mock_epay.connections import SWEEP_S, Connection, Limits
 from mock_epay.errors import Refusal
 from mock_epay.journal import FORMS, Journal
+from mock_epay.model import Delivery
 from mock_epay.postlinks.roads import Roads
 from mock_epay.settings import SettingError, Settings, rows
-from mock_epay.store import Store, StoreError
+from mock_epay.store import StoreError
 from mock_epay.store.homes import store_at
-from mock_epay.web import create_app, faults
+from mock_epay.web import create_app
 from mock_epay.web.checks import CheckHandler
 from mock_epay.wire import control
 from mock_epay.workers import WorkerError
@@ -32,8 +34,12 @@ T = TypeVar("T")
 
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
 _BACKLOG: Final = 2048  # as uvicorn has it
-_DRAIN_S: Final = 0.2  # how long requests that are under way may go on at the end
-_LAST_S: Final = 0.2  # and what they do when their connections have gone
+_TICKS: Final = round(SWEEP_S / 0.1)  # of uvicorn's, each of which takes so long
+_HANDSHAKE_S: Final = 10
+# How long, at the end, what is being answered may go on, such as a stream of events; then what will be answered; then
+# what is done for those whose connections have gone.
+_DRAINS_S: Final = (0.2, 0.25)
+_LAST_S: Final = 0.1
 _NOT_STARTED: Final = "the sandbox did not start; its log says why"
 
 
@@ -73,7 +79,9 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
             announce(doors.url, doors.tls_url)
 
         if settings.workers == 1:
-            _Server(Bank(_store(settings, doors, write), settings), found, doors, ready).serve_all()
+            journal = _journal(settings, doors, write)
+            store = store_at(settings.store, journal.hear)
+            _Server(Bank(store, settings), found, doors, ready, journal.mourn).serve_all()
             return
         try:
             workers.run(settings.workers, _worker, (settings, replace(doors, context=None), write), ready)
@@ -123,14 +131,6 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
             thread.join(_PATIENCE_S)
 
 
-class _Protocol(HttpToolsProtocol):
-    """HTTP, with a way for the application to drop a connection without an answer."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {faults.DROP: self.transport.abort}  # type: ignore[dict-item]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Doors:
     """Where it listens: for HTTP, and for HTTPS if that is wanted."""
@@ -146,7 +146,14 @@ class _Doors:
 class _Server(uvicorn.Server):
     """A uvicorn server that says when it is ready, for there is nothing else to wait for; with TLS it has two doors."""
 
-    def __init__(self, bank: Bank, found: Mapping[str, Any], doors: _Doors, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        bank: Bank,
+        found: Mapping[str, Any],
+        doors: _Doors,
+        ready: Callable[[], None],
+        lost: Callable[[Sequence[Delivery]], None] = lambda _: None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 create_app(
@@ -156,7 +163,7 @@ class _Server(uvicorn.Server):
                     authority=doors.authority,
                     check_handler=_checker(doors.url, bank.settings.control_token),
                 ),
-                http=_Protocol,
+                http=partial(Connection, Limits.of(bank.settings)),  # type: ignore[arg-type]
                 lifespan="on",
                 ws="none",
                 log_config=None,  # the process's own logging is not ours to set up
@@ -168,6 +175,7 @@ class _Server(uvicorn.Server):
         )
         self._doors = doors
         self._ready = ready
+        self._lost = lost
         self._store = bank.store
 
     def serve_all(self) -> None:
@@ -188,16 +196,24 @@ class _Server(uvicorn.Server):
             self.servers.append(await self._open_tls(self._doors.tls_listener))
         self._ready()
 
+    async def on_tick(self, counter: int) -> bool:
+        """Look after the connections now and then."""
+        if counter % _TICKS == 0:
+            for connection in list(self.server_state.connections):
+                cast("Connection", connection).look_after()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ending = asyncio.create_task(super().shutdown(sockets))
-        await asyncio.wait({ending}, timeout=_DRAIN_S)
-        for connection in list(self.server_state.connections):  # such as a stream of events: it ends with its reader
-            connection.transport.abort()
+        for seconds, whatever in zip(_DRAINS_S, (False, True), strict=True):
+            await asyncio.wait({ending}, timeout=seconds)
+            for connection in list(self.server_state.connections):
+                cast("Connection", connection).end(whatever=whatever)
         await asyncio.wait({ending}, timeout=_LAST_S)
-        for task in self.server_state.tasks:  # and what nobody waits for any more
+        for task in self.server_state.tasks:
             task.cancel()
         await ending
-        await self._store.close()
+        self._lost(await self._store.close())
 
     async def _open_tls(self, listener: socket.socket) -> asyncio.Server:
         """Open the second door, behind which is all that is behind the first."""
@@ -207,6 +223,7 @@ class _Server(uvicorn.Server):
             lambda: make(**state),
             sock=listener,
             ssl=self._doors.context,
+            ssl_handshake_timeout=_HANDSHAKE_S,
             backlog=_BACKLOG,
         )
 
@@ -215,12 +232,12 @@ def _worker(settings: Settings, doors: _Doors, write: Callable[[str], object], r
     """Serve as one of several processes; what TLS needs cannot be handed over, so each makes its own."""
     if doors.tls_listener is not None:
         doors = replace(doors, context=_vouched(settings)[1])
-    _Server(Bank(_store(settings, doors, write), settings), _understood(settings), doors, ready).serve_all()
+    store = store_at(settings.store, _journal(settings, doors, write).hear)
+    _Server(Bank(store, settings), _understood(settings), doors, ready).serve_all()
 
 
-def _store(settings: Settings, doors: _Doors, write: Callable[[str], object]) -> Store:
-    form = FORMS.get(settings.log)
-    return store_at(settings.store, Journal(doors.url, form, write).hear if form else None)
+def _journal(settings: Settings, doors: _Doors, write: Callable[[str], object]) -> Journal:
+    return Journal(doors.url, FORMS[settings.log], write)
 
 
 def _checker(url: str, control_token: str) -> CheckHandler:
@@ -248,14 +265,21 @@ def _understood(settings: Settings) -> Mapping[str, Any]:
     found: dict[str, Any] = {}
     for row in rows():
         text = getattr(settings, row.name)
+        if row.name in _AT_LEAST_ONE and text < 1:
+            raise SettingError(f"{row.variable} ({row.flag}) is {text}: it takes 1 or more")
         if row.name not in _READERS or not text:
             continue
         try:
             found[row.name] = _READERS[row.name](text)
         except (OSError, ValueError, Refusal) as wrong:
-            why = getattr(wrong, "strerror", None) or wrong
+            why = getattr(wrong, "strerror", None) or ("UTF-8 is needed" if isinstance(wrong, UnicodeError) else wrong)
             shown = "" if row.name in {"foreign_key_card", "store"} else f' is "{text}"'
             raise SettingError(f"{row.variable} ({row.flag}){shown}: {why}") from None
+    if settings.max_params_kb >= settings.max_head_kb:
+        raise SettingError(
+            f"MOCK_EPAY_MAX_PARAMS_KB (--max-params-kb) is {settings.max_params_kb}: params are part of a request's "
+            f"head, so it takes less than MOCK_EPAY_MAX_HEAD_KB (--max-head-kb), which is {settings.max_head_kb}"
+        )
     if settings.workers > 1 and not settings.store:
         raise SettingError(
             f"MOCK_EPAY_WORKERS (--workers) is {settings.workers}: processes cannot share a memory; "
@@ -269,6 +293,7 @@ def _test_card(pan: str) -> None:
         raise ValueError("that is no test card; the README lists those")
 
 
+_AT_LEAST_ONE: Final = {"max_body_kb", "max_connections", "max_head_kb", "max_params_kb", "workers"}
 _READERS: Final[dict[str, Callable[[str], Any]]] = {
     "store": store_at,
     "rules": lambda path: control.rules_of_file(Path(path).read_text("utf-8")),

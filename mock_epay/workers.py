@@ -35,10 +35,12 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready
     """
     before = {number: signal.signal(number, _interrupted) for number in _SIGNALS}
     team: list[_Worker] = []
+    begun = False
     try:
         team += [_Worker(work, arguments) for _ in range(count)]
         for worker in team:
             worker.wait_until_ready()
+        begun = True
         ready()
         while True:
             wait([worker.process.sentinel for worker in team])
@@ -52,7 +54,7 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready
         for worker in team:
             worker.process.terminate()
         for worker in team:
-            worker.end()
+            worker.end(silently=not begun)  # of the first to fail all is said
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -75,11 +77,11 @@ class _Worker:
         if not self._got_ready:
             raise WorkerError(said)
 
-    def end(self) -> bool:
-        """Wait for the process's end, but not for ever; return whether it had begun its work."""
+    def end(self, *, silently: bool = False) -> bool:
+        """Wait for the process's end, but not for ever; return whether it had begun its work, and say why not."""
         self.process.join(_PATIENCE_S)
         self.process.kill()
-        if not self._got_ready and not self._told.closed:
+        if not (self._got_ready or silently or self._told.closed):
             try:
                 self.wait_until_ready()
             except WorkerError as wrong:

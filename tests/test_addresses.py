@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mock_epay.addresses import forbidden, is_local
+from mock_epay.addresses import forbidden, forbidden_host, is_local
 
 FORBIDDEN_V4 = [
     "169.254.0.0",
@@ -12,6 +12,7 @@ FORBIDDEN_V4 = [
     "169.254.255.255",
     "100.100.100.200",
     "192.0.0.192",
+    "168.63.129.16",
     "224.0.0.1",
     "239.255.255.255",
     "255.255.255.255",
@@ -31,6 +32,9 @@ def spellings(address: IPv4Address) -> list[str]:
         f"64:ff9b::{address}",
         f"64:ff9b:1::{address}",
         f"64:ff9b::{high:x}:{low:x}",
+        f"::ffff:0:{address}",
+        f"2001:db8::5efe:{high:x}:{low:x}",
+        f"fd00::200:5efe:{address}",
         f"2002:{high:x}:{low:x}::1",
         f"::{address}",
         f"::{high:x}:{low:x}",
@@ -41,7 +45,11 @@ def spellings(address: IPv4Address) -> list[str]:
 def is_forbidden(number: int) -> bool:
     """Judge an IPv4 address by arithmetic alone."""
     first, second = number >> 24, number >> 16 & 255
-    return (first, second) == (169, 254) or 224 <= first < 240 or number in {0x646464C8, 0xC00000C0, 0xFFFFFFFF}
+    return (
+        (first, second) == (169, 254)
+        or 224 <= first < 240
+        or number in {0xA83F8110, 0x646464C8, 0xC00000C0, 0xFFFFFFFF}
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,6 +132,22 @@ def test_an_ipv4_address_is_judged_alike_in_every_spelling(number: int) -> None:
     judged = {forbidden(spelling) for spelling in spellings(IPv4Address(number))}
 
     assert judged == {is_forbidden(number)}
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1) | near_the_edges, st.lists(st.sampled_from("dox"), min_size=1, max_size=4))
+def test_an_address_is_judged_alike_in_each_way_that_systems_read(number: int, bases: list[str]) -> None:
+    heads = [number >> shift & 255 for shift in (24, 16, 8)][: len(bases) - 1]
+    parts = [*heads, number & (1 << 8 * (4 - len(heads))) - 1]
+    written = ".".join(
+        {"d": "{}", "o": "0{:o}", "x": "0x{:X}"}[base].format(part) for base, part in zip(bases, parts, strict=True)
+    )
+    assert forbidden_host(written) is forbidden_host(f"{written}.") is is_forbidden(number), written
+
+
+@pytest.mark.parametrize("host", ["example.kz", "metadata", "metadata.example.kz", "256.0.0.1", "0x1ffffffff", "", "."])
+def test_other_names_are_nobodys_secret(host: str) -> None:
+    assert not forbidden_host(host)
 
 
 @settings(deadline=None)

@@ -29,7 +29,7 @@ from support import (
 )
 
 from mock_epay import lz, resources
-from mock_epay.errors import BadField
+from mock_epay.errors import Refusal
 from mock_epay.model import Dialect, Terminal
 from mock_epay.script import PLANS
 from mock_epay.server import Sandbox
@@ -441,5 +441,5 @@ def test_numbers_that_nobody_can_count_to_are_refused(shop: Shop, http: httpx.Cl
 
 @pytest.mark.parametrize("number", ["nan", "inf", "1e99999", "1e99999999999999999999"])
 def test_such_numbers_are_refused_in_a_file_of_rules_too(number: str) -> None:
-    with pytest.raises(BadField, match=r"control API|TOML is needed"):
+    with pytest.raises(Refusal, match=r"control API|TOML is needed"):
         control.rules_of_file(f"[[rules]]\nmatch = {{ amount = {number} }}\nthen = {{}}\n")

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from support import new_merchant
 from test_cli import MODULE, serving
+from test_store import delivery
 from worlds import new_world
 
 from mock_epay.journal import FORMS, Journal, as_json
@@ -91,6 +92,19 @@ def test_each_end_of_an_attempt_is_told_for_machines_too(kind: str, result: str)
             "timeline": "http://bank/cabinet/a%20shop/invoices/000000001",
         }
     ]
+
+
+def test_notices_that_are_lost_are_one_line() -> None:
+    lines: list[str] = []
+    lost = [delivery(f"d{number}", NOON, f"{number:09}") for number in range(12)]
+    for form in FORMS.values():
+        journal = Journal("http://bank", form, lines.append)
+        journal.mourn(lost)
+        journal.mourn([])
+    named = [f"{number:09}" for number in range(10)]
+    people, machines = lines
+    assert people.endswith(f"12 postlinks, of {', '.join(named)} …")
+    assert json.loads(machines) == {"event": "postlinks.lost", "count": 12, "invoices": named}
 
 
 def test_a_name_cannot_add_a_line() -> None:

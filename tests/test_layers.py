@@ -22,7 +22,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "server",
         "handler_check ready",
         "client",
-        "tls journal",
+        "tls journal connections",
         "web",
         "web.acs",
         "web.oauth web.payform web.api web.control web.cabinet web.reference",
@@ -68,6 +68,7 @@ HOMES: Final = {
     "asyncpg": {"store.sql.postgres"},
     "cryptography": {"cryptogram"},
     "faker": {"fake"},
+    "httptools": {"connections"},
     "jinja2": {"web.demo", "web.recipes", "web.render"},
     "jsonschema": {"wire.contracts"},
     "markupsafe": {"web.render"},
@@ -91,8 +92,8 @@ HOMES: Final = {
         "web.reference",
     },
     "urllib3": {"client"},
-    "uvicorn": {"server"},
-    "yarl": {"postlinks", "postlinks.letters", "postlinks.roads"},
+    "uvicorn": {"connections", "server"},
+    "yarl": {"addresses", "postlinks", "postlinks.letters", "postlinks.roads"},
 }
 
 # What makes two runs differ: time that a world could not freeze, luck that a seed could not repeat.

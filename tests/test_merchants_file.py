@@ -53,7 +53,7 @@ def test_what_a_seed_invents_is_the_same_in_every_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("[[merchants", "file is missing: TOML is needed"),
+        ("[[merchants", "TOML is needed: "),
         ("merchant = 1", r'merchant is "\(not shown\)": merchants, as \[\[merchants\]\], and nothing else'),
         ("merchants = 1", r'merchants is "\(not shown\)": tables, each as \[\[merchants\]\]'),
         ("merchants = [1]", r'merchants is "\(not shown\)": tables, each as \[\[merchants\]\]'),

@@ -23,6 +23,7 @@ OUTDATED: Final = "outdated"
 
 _PER_RECEIVER: Final = 8  # attempts under way at once to one host and port, so that a slow shop delays itself alone
 _LAST_TRY_S: Final = 1  # how long the end of a world waits for a shop that has a notice before it
+_END_S: Final = 0.2  # and how long the end of the sandbox does
 
 # Notices of one invoice to one receiver share a lane: merchant, invoice number, receiver.
 _Key = tuple[str, str, str]
@@ -51,6 +52,14 @@ class Courier:
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
+
+    async def finish(self) -> None:
+        """Wait a moment for what shops have before them already; what waits behind it stays where it is."""
+        walks = [lane.walk for lane in self._lanes.values()]
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        if walks:
+            await asyncio.wait(walks, timeout=_END_S)
 
     async def run(self) -> NoReturn:
         """Deliver what falls due; goes on until it is cancelled."""

@@ -9,7 +9,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from mock_epay import __version__
+from mock_epay import __version__, addresses
 from mock_epay.postlinks.roads import BlockedAddressError, GuardedResolver, Roads
 
 DELIVERED: Final = "delivered"
@@ -125,7 +125,7 @@ async def post(session: aiohttp.ClientSession, letter: Letter, host: str, roads:
         named = URL(letter.url)
         address = named.with_host(host) if host else named
         reached = str(address)
-        roads.check_literal(address.host or "")
+        roads.check_host(addresses.receiver(reached))
         headers = {} if letter.keep else {"Connection": "close"}
         if address != named:
             headers["Host"] = _host_header(named)

@@ -51,13 +51,15 @@ class Roads:
             return [self._hosts[host.lower()]]
         return ["", *self._localhost] if addresses.is_loopback(host) else [""]
 
-    def check_literal(self, host: str) -> None:
-        """Refuse an address written out; the client does not look those up, so the resolver never sees them.
+    def check_host(self, host: str) -> None:
+        """Refuse a host by how it is written: addresses are not looked up, so the resolver never sees them.
 
         Raises:
             BlockedAddressError: it may not be gone to.
 
         """
+        if addresses.forbidden_host(host):
+            raise BlockedAddressError(host)
         with suppress(ValueError):
             self._check(host, allowed=self._allowed.address(host) or self._allowed.name(host))
 

@@ -96,8 +96,8 @@ class Store(Protocol):
         """
         ...
 
-    async def close(self) -> None:
-        """Let go of all that is claimed and of what the store stands on."""
+    async def close(self) -> Sequence[Delivery]:
+        """Let go of all that is claimed and of what the store stands on; return the notices that are lost with it."""
         ...
 
     async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:

@@ -37,8 +37,14 @@ class MemoryStore:
     async def open(self) -> None:
         """See `Store`."""
 
-    async def close(self) -> None:
+    async def close(self) -> Sequence[Delivery]:
         """See `Store`."""
+        return [
+            cast("Delivery", world.things[kind][key])
+            for world in self._worlds.values()
+            for kind, key in (*world.claimed, *world.due)
+            if kind is Delivery
+        ]
 
     async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
         """See `Store`."""

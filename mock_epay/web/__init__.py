@@ -58,6 +58,7 @@ def create_app(
             for work in works:
                 work.add_done_callback(_report)
             yield
+            await courier.finish()
             for work in works:
                 work.cancel()
             await asyncio.gather(*works, return_exceptions=True)

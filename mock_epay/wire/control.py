@@ -64,9 +64,10 @@ def body(text: bytes) -> dict[str, Any]:
         BadField: it is not a JSON object.
 
     """
+    incoming.check_depth(text)
     try:
         read = json.loads(text, parse_float=_exact, parse_constant=str) if text.strip() else {}
-    except (ValueError, RecursionError):
+    except ValueError:
         read = None
     if not isinstance(read, dict):
         raise BadField("body", "(not shown)", "a JSON object, or nothing", "RFC 8259")
@@ -186,7 +187,7 @@ def _toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text, parse_float=_exact)
     except ValueError as wrong:
-        raise BadField("file", None, f"TOML is needed; {wrong}", "toml.io") from None
+        raise Refusal(f"TOML is needed: {wrong}", field="file", rule="TOML", source="toml.io") from None
 
 
 def faults(fields: Mapping[str, Any]) -> list[PlannedFault]:
@@ -300,6 +301,8 @@ def resend(fields: Mapping[str, Any]) -> dict[str, Any]:
 
     """
     check_closed("control-resend", fields)
+    if "url" in fields:
+        incoming.check_postlink("url", fields["url"])
     changes: dict[str, Any] = {name: fields[name] for name in ("url", "fields") if name in fields}
     return changes | ({"body": fields["text"].encode("utf-8", "replace")} if "text" in fields else {})
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from mock_epay import addresses, lz, resources
 from mock_epay.errors import BadField, InvalidToken, NotSimulated, excerpt
@@ -54,6 +53,7 @@ _TOKEN_REQUEST: Final = {
     "failurePostLink": "failure_post_link",
     "scope": "scope",
 }
+_POSTLINKS: Final = {"post_link", "failure_post_link"}
 _HIDDEN: Final = "***"
 # The same for the bank's services in JSON, where they differ.
 _CARD_PAYMENT: Final = {name: name_in_model for name, name_in_model in _OBJECT.items() if name != "terminal"} | {
@@ -92,6 +92,9 @@ _VERBATIM: Final = {"description", "data"}
 _OPERATIONS: Final = "documented: operations charge, cancel, refund"
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_DEEPEST: Final = 32
+_TEXTS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS: Final = re.compile(rb"[\[\]{}]")
 _BOOLEANS: Final = {"true": True, "false": False}
 _BOOLEAN_FIELDS: Final = ("cardSave", "autoBackLink", "recurrent")
 
@@ -118,6 +121,7 @@ def token_request(fields: Mapping[str, str], notes: Notes) -> TokenRequest:
             notes.remark(rule, alias, filled[alias], meant=name)
             filled.setdefault(name, filled.pop(alias))
     check_request("token-request", filled, notes)
+    _check_postlinks(filled, _TOKEN_REQUEST)
     near_names("token-request", filled, notes)
     amount = filled.get("amount")
     if filled.get("invoiceID"):
@@ -257,7 +261,7 @@ def with_links(order: PaymentObject, request: TokenRequest, notes: Notes) -> Pay
     if order.post_link and request.post_link and order.post_link != request.post_link:
         notes.remark("postlink-differs", "postLink", order.post_link)
     post_link = order.post_link or request.post_link or ""
-    if post_link and addresses.is_local(_host(post_link)):
+    if post_link and addresses.is_local(addresses.receiver(post_link)):
         notes.remark("postlink-local", "postLink", post_link)
     return replace(
         order, post_link=post_link, failure_post_link=order.failure_post_link or request.failure_post_link or ""
@@ -300,13 +304,30 @@ def json_object(body: bytes, number: Callable[[str], Any] = Decimal) -> dict[str
         BadField: it is not JSON, or not an object.
 
     """
+    check_depth(body)
     try:
         read = json.loads(body, parse_float=number, parse_int=number, parse_constant=str)
-    except (ValueError, RecursionError):
+    except ValueError:
         read = None
     if not isinstance(read, dict):
         raise BadField("body", None, "a JSON object is needed", "RFC 8259")
     return read
+
+
+def check_depth(body: bytes) -> None:
+    """Refuse JSON whose objects and arrays stand too deep in each other.
+
+    Raises:
+        BadField: they do.
+
+    """
+    if body.count(b"{") + body.count(b"[") <= _DEEPEST:  # nearly all there is
+        return
+    depth = 0
+    for mark in _BRACKETS.findall(_TEXTS.sub(b"", body)):
+        depth += 1 if mark in b"{[" else -1
+        if depth > _DEEPEST:
+            raise BadField("body", "(not shown)", f"JSON that is nested at most {_DEEPEST} deep", "RFC 8259, section 9")
 
 
 def object_pairs(order: PaymentObject) -> list[tuple[str, str]]:
@@ -328,11 +349,26 @@ def link(text: str) -> str | None:
     return text.strip() if re.search(pattern, text.strip()) else None
 
 
-def _host(link: str) -> str:
+def _check_postlinks(fields: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    for name, attribute in names.items():
+        if attribute in _POSTLINKS and name in fields:
+            check_postlink(name, fields[name])
+
+
+def check_postlink(name: str, url: str) -> None:
+    """Refuse an address that no postlink will go to, whatever its host's name leads to.
+
+    Raises:
+        BadField: it is such a one; the delivery would refuse it for the same reason.
+
+    """
     try:
-        return urlsplit(link).hostname or ""
-    except ValueError:  # a bracket that is not closed
-        return ""
+        if not addresses.forbidden_host(addresses.receiver(url)):
+            return
+        rule = "not link-local, multicast, or where a cloud tells its secrets"
+    except ValueError as wrong:
+        rule = f"an http or https address that something can be sent to; {wrong}"
+    raise BadField(name, url, rule, "sandbox: where postlinks may go")
 
 
 def _typed(schema: str, fields: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
@@ -360,6 +396,7 @@ def _order(schema: str, filled: dict[str, Any], names: Mapping[str, str], notes:
     check_request(schema, filled, notes)
     near_names(schema, filled, notes)
     known = {attribute: filled[name] for name, attribute in names.items() if name in filled}
+    _check_postlinks(filled, names)
     order = PaymentObject(**known, reads=page_language(known.get("language", "")))
     _check_payment_type(order, notes)
     _check_amount(order)

@@ -10,7 +10,7 @@ from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
 from mock_epay.fake import fresh_seed
-from mock_epay.model import Event, Merchant
+from mock_epay.model import Delivery, Event, Merchant
 from mock_epay.store import Due, E, Hear, StoreError, UnknownMerchantError
 from mock_epay.store.codec import decode, encode
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
@@ -71,7 +71,7 @@ class SqlStore:
             raise
         self._pulse = asyncio.create_task(self._beat(), name="the pulse of the store")
 
-    async def close(self) -> None:
+    async def close(self) -> Sequence[Delivery]:
         """See `Store`."""
         self._pulse.cancel()
         await asyncio.wait([self._pulse])
@@ -80,6 +80,7 @@ class SqlStore:
                 await transaction.rows(self.say["die"], self.name)
             await self._release()
         await self.database.close()
+        return ()
 
     async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
         """See `Store`."""
