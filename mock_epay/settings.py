@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Final
 
 PREFIX: Final = "MOCK_EPAY_"
@@ -28,13 +29,19 @@ class SettingError(ValueError):
 
 
 def setting(
-    default: Any, explanation: str, choices: tuple[str, ...] = (), *, per_merchant: bool = False, secret: bool = False
+    default: Any,
+    explanation: str,
+    choices: tuple[str, ...] = (),
+    *,
+    per_merchant: bool = False,
+    secret: bool = False,
+    least: int = 0,
 ) -> Any:
     """Declare one row of the table; a text may be limited to some choices, a merchant may have a value of its own.
 
-    A secret is not shown to anybody.
+    A secret is not shown to anybody. A whole number is at `least` so much.
     """
-    facts = {"help": explanation, "choices": choices, "per_merchant": per_merchant, "secret": secret}
+    facts = {"help": explanation, "choices": choices, "per_merchant": per_merchant, "secret": secret, "least": least}
     return field(default=default, metadata=facts)
 
 
@@ -109,6 +116,21 @@ class Settings:
         "seconds between tries of a postlink, separated by commas (assumed), or none, default, stubborn (hours)",
         per_merchant=True,
     )
+    keep_transactions: int = setting(
+        20_000,
+        "transactions kept of a merchant, and as many orders; beyond, the oldest order is forgotten with all of it",
+        per_merchant=True,
+        least=10,
+    )
+    keep_events: int = setting(
+        100_000, "events kept of a merchant; beyond, the oldest are forgotten", per_merchant=True, least=10
+    )
+    keep_bodies: int = setting(
+        20_000,
+        "tries of postlinks kept of a merchant, with what was sent and answered; 0: none, nor what a postlink said "
+        "once it has been taken",
+        per_merchant=True,
+    )
     postlink_hosts: str = setting(
         "", "other hosts to send postlinks to, such as shop=10.0.0.5,localhost=host.docker.internal; empty: none"
     )
@@ -162,6 +184,7 @@ class Row:
     choices: tuple[str, ...] = ()
     per_merchant: bool = False
     secret: bool = False
+    least: int = 0
 
     @property
     def variable(self) -> str:
@@ -189,6 +212,7 @@ def rows() -> Iterator[Row]:
             one.metadata["choices"],
             one.metadata["per_merchant"],
             one.metadata["secret"],
+            one.metadata["least"],
         )
         for one in fields(Settings)
     )
@@ -234,9 +258,9 @@ def _some_text(text: str) -> str:
     return text
 
 
-def _number(kind: type[int] | type[float], text: str) -> float:
+def _number(kind: type[int] | type[float], text: str, least: int = 0) -> float:
     number = kind(text)
-    if not 0 <= number < 10**9:
+    if not least <= number < 10**9:
         raise ValueError(text)
     return number
 
@@ -269,6 +293,8 @@ def _read(row: Row, text: str) -> Any:
     elif isinstance(row.default, str) and row.default:
         # An empty host, as a blank line in a compose file makes it, would listen on every address there is.
         read, takes = _some_text, "text that is not empty"
+    elif row.least:
+        read, takes = partial(_number, int, least=row.least), f"a whole number, {row.least} or more"
     try:
         return read(text)
     except (KeyError, ValueError):

@@ -125,7 +125,8 @@ class Bank:
         client_id = await self._world_of(Transaction, transaction_id)
         async with self.store.work(client_id) as work:
             transaction = await work.get(Transaction, transaction_id)
-            assert transaction is not None
+            if transaction is None:  # its order had to be forgotten meanwhile
+                return
             patience_s = work.merchant.postlink_timeout_s if notices.holds_page(work, transaction) else 0
         await asyncio.sleep(transaction.delay_s)
         if patience_s:
@@ -377,7 +378,8 @@ class Bank:
 
         """
         async with self.store.work(client_id) as work:
-            await checkouts.read(work, checkout_id)
+            if await work.get(Checkout, checkout_id):  # or its order had to be forgotten
+                await checkouts.read(work, checkout_id)
 
     async def give_up_challenge(self, client_id: str, challenge_id: str) -> None:
         """End a payment whose cardholder never came back from the issuer.
