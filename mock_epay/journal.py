@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -34,17 +35,19 @@ FORMS: Final[dict[str, Form]] = {"text": text, "json": as_json}
 
 
 class Journal:
-    """Tells of each payment that is decided, whichever way, in a sandbox that is met at `url`."""
+    """Tells of payments that are decided, whichever way, in a sandbox that is met at `url`: of one in so many."""
 
-    def __init__(self, url: str, form: Form, write: Callable[[str], object]) -> None:
+    def __init__(self, url: str, form: Form, write: Callable[[str], object], every: int = 1) -> None:
         self._url = url
         self._form = form
         self._write = write
+        self._every = every
+        self._decided = count()
 
     def hear(self, merchant: Merchant, events: Sequence[Event]) -> None:
         """Take note of what has happened in a merchant's world."""
         for event in events:
-            if event.kind in _DECIDED:
+            if event.kind in _DECIDED and next(self._decided) % self._every == 0:
                 self._write(self._form(self._payment(merchant, event)))
 
     def _payment(self, merchant: Merchant, event: Event) -> dict[str, Any]:

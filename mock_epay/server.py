@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +19,15 @@ from mock_epay.bank import Bank
 from mock_epay.client import EpayServer
 from mock_epay.errors import Refusal
 from mock_epay.journal import FORMS, Journal
+from mock_epay.metrics import Metrics
+from mock_epay.model import Event, Merchant
 from mock_epay.postlinks.roads import Roads
 from mock_epay.settings import SettingError, Settings, rows
 from mock_epay.store import Store, StoreError
 from mock_epay.store.homes import store_at
 from mock_epay.web import create_app, faults
 from mock_epay.web.checks import CheckHandler
+from mock_epay.web.meter import Meter
 from mock_epay.wire import control
 from mock_epay.workers import WorkerError
 
@@ -73,7 +76,7 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
             announce(doors.url, doors.tls_url)
 
         if settings.workers == 1:
-            _Server(Bank(_store(settings, doors, write), settings), found, doors, ready).serve_all()
+            _Server(settings, found, doors, ready, write).serve_all()
             return
         try:
             workers.run(settings.workers, _worker, (settings, replace(doors, context=None), write), ready)
@@ -101,8 +104,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
         started.set()
 
     with _doors(settings) as doors:
-        bank = Bank(store_at(settings.store), settings)
-        server = _Server(bank, found, doors, ready)
+        server = _Server(settings, found, doors, ready)
 
         def run() -> None:
             try:
@@ -117,7 +119,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
             started.wait(_PATIENCE_S)
             if not loops:
                 raise failures.pop() if failures else ServerError(_NOT_STARTED)
-            yield Sandbox(doors.url, bank, loops[0], doors.tls_url)
+            yield Sandbox(doors.url, server.bank, loops[0], doors.tls_url)
         finally:
             server.should_exit = True
             thread.join(_PATIENCE_S)
@@ -146,16 +148,28 @@ class _Doors:
 class _Server(uvicorn.Server):
     """A uvicorn server that says when it is ready, for there is nothing else to wait for; with TLS it has two doors."""
 
-    def __init__(self, bank: Bank, found: Mapping[str, Any], doors: _Doors, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        found: Mapping[str, Any],
+        doors: _Doors,
+        ready: Callable[[], None],
+        write: Callable[[str], object] | None = None,
+    ) -> None:
+        metrics = Metrics(str(os.getpid()) if settings.workers > 1 else "")
+        self.bank = Bank(_store(settings, doors, metrics, write), settings)
+        app = create_app(
+            self.bank,
+            found.get("rules", ()),
+            found.get("merchants", ()),
+            authority=doors.authority,
+            check_handler=_checker(doors.url, settings.control_token),
+            metrics=metrics,
+        )
         super().__init__(
             uvicorn.Config(
-                create_app(
-                    bank,
-                    found.get("rules", ()),
-                    found.get("merchants", ()),
-                    authority=doors.authority,
-                    check_handler=_checker(doors.url, bank.settings.control_token),
-                ),
+                Meter(app, metrics),
+                interface="asgi3",
                 http=_Protocol,
                 lifespan="on",
                 ws="none",
@@ -168,7 +182,7 @@ class _Server(uvicorn.Server):
         )
         self._doors = doors
         self._ready = ready
-        self._store = bank.store
+        self._store = self.bank.store
 
     def serve_all(self) -> None:
         """Serve at all doors until it is to end."""
@@ -215,12 +229,21 @@ def _worker(settings: Settings, doors: _Doors, write: Callable[[str], object], r
     """Serve as one of several processes; what TLS needs cannot be handed over, so each makes its own."""
     if doors.tls_listener is not None:
         doors = replace(doors, context=_vouched(settings)[1])
-    _Server(Bank(_store(settings, doors, write), settings), _understood(settings), doors, ready).serve_all()
+    _Server(settings, _understood(settings), doors, ready, write).serve_all()
 
 
-def _store(settings: Settings, doors: _Doors, write: Callable[[str], object]) -> Store:
+def _store(settings: Settings, doors: _Doors, metrics: Metrics, write: Callable[[str], object] | None) -> Store:
+    """Return the store, which tells what happens to the metrics, and to the log if there is one."""
     form = FORMS.get(settings.log)
-    return store_at(settings.store, Journal(doors.url, form, write).hear if form else None)
+    if form is None or write is None:
+        return store_at(settings.store, metrics.hear)
+    journal = Journal(doors.url, form, write, settings.log_every)
+
+    def hear(merchant: Merchant, events: Sequence[Event]) -> None:
+        metrics.hear(merchant, events)
+        journal.hear(merchant, events)
+
+    return store_at(settings.store, hear)
 
 
 def _checker(url: str, control_token: str) -> CheckHandler:

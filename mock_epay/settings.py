@@ -21,6 +21,9 @@ HIDDEN: Final = "***"
 LOGS: Final = ("text", "json", "none")
 
 
+# What `load` means; settings that are given overrule it.
+LOAD: Final = {"log_every": "100", "keep_transactions": "1000", "keep_events": "10000", "keep_bodies": "0"}
+
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*@")  # in an address
 
 
@@ -56,6 +59,11 @@ class Settings:
     tls_dir: str = setting("~/.mock-epay/tls", "folder of the certificate authority; it is made when there is none")
     extra_hosts: str = setting("", "names and addresses, separated by commas, that the certificate is for besides")
     log: str = setting("text", "how each payment is told, a line for each: text, json, or none", LOGS)
+    log_every: int = setting(1, "which payments are told: each, or one in so many", least=1)
+    load: bool = setting(
+        False,
+        "for load tests of a checkout: lower limits, no bodies kept, one payment in a hundred told, unless set besides",
+    )
     store: str = setting(
         "",
         "where all is kept: sqlite:///file outlives the process, postgresql://user@host/name serves many; "
@@ -165,7 +173,9 @@ class Settings:
             SettingError: a value that cannot be read as the field's type, or makes no sense.
 
         """
-        return cls(**{row.name: _read(row, texts[row.name]) for row in rows() if row.name in texts})
+        given = {row.name: _read(row, texts[row.name]) for row in rows() if row.name in texts}
+        usual = {row.name: _read(row, LOAD[row.name]) for row in rows() if row.name in LOAD and given.get("load")}
+        return cls(**usual | given)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **flags: str | None) -> "Settings":
@@ -226,6 +236,17 @@ def chosen(settings: Settings) -> dict[str, str]:
         for row, value in values.items()
         if value != row.default
     }
+
+
+def load_line(settings: Settings) -> str:
+    """Return what the profile for load tests means, in a line; empty without it."""
+    if not settings.load:
+        return ""
+    bodies = f"{settings.keep_bodies} tries of postlinks" if settings.keep_bodies else "no bodies of postlinks"
+    return (
+        f"one payment in {settings.log_every} is told; of a merchant {settings.keep_transactions} transactions, "
+        f"{settings.keep_events} events and {bodies} are kept"
+    )
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:

@@ -24,6 +24,9 @@ OUTDATED: Final = "outdated"
 _PER_RECEIVER: Final = 8  # attempts under way at once to one host and port, so that a slow shop delays itself alone
 _LAST_TRY_S: Final = 1  # how long the end of a world waits for a shop that has a notice before it
 
+# Who wants to know what came of a try, and how many seconds it took.
+Tell = Callable[[str, float], None]
+
 # Notices of one invoice to one receiver share a lane: merchant, invoice number, receiver.
 _Key = tuple[str, str, str]
 
@@ -37,10 +40,11 @@ class _Lane:
 
 
 class Courier:
-    """Delivers one store's postlinks, many at once, few at once to any one receiver."""
+    """Delivers one store's postlinks, many at once, few at once to any one receiver, and tells what came of each."""
 
-    def __init__(self, store: Store, roads: Roads | None = None) -> None:
+    def __init__(self, store: Store, roads: Roads | None = None, tell: Tell | None = None) -> None:
         self._store = store
+        self._tell = tell
         self._roads = roads or Roads()
         self._lanes: dict[_Key, _Lane] = {}
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -86,7 +90,10 @@ class Courier:
             keep=crowded,
         )
         outcome = await carry(self._session, letter, self._roads)
-        await self._record(client_id, delivery, outcome, elapsed)
+        milliseconds = elapsed()
+        if self._tell is not None:
+            self._tell(outcome.result, milliseconds / 1000)
+        await self._record(client_id, delivery, outcome, milliseconds)
         return outcome.result
 
     async def forget(self, client_id: str) -> None:
@@ -115,7 +122,7 @@ class Courier:
         if key in self._lanes and self._lanes[key].waiting is waiting:
             del self._lanes[key]
 
-    async def _record(self, client_id: str, delivery: Delivery, outcome: Outcome, elapsed: Callable[[], float]) -> None:
+    async def _record(self, client_id: str, delivery: Delivery, outcome: Outcome, milliseconds: float) -> None:
         """Keep what came of an attempt, and when the next one is due."""
         async with self._store.work(client_id) as work:
             kept = await work.get(Delivery, delivery.id)
@@ -132,7 +139,10 @@ class Courier:
                     state=DeliveryState.QUEUED if pauses else state,
                     due_at=work.now + timedelta(seconds=pauses[0]) if pauses else None,
                 )
-            work.save(tried, _attempt(tried, outcome, work.now, elapsed()))
+            if work.merchant.keep_bodies:
+                work.save(tried, _attempt(tried, outcome, work.now, milliseconds))
+            else:
+                work.save(tried if tried.due_at else replace(tried, body=b""))
             work.record(
                 "postlink.delivered" if delivered else "postlink.failed",
                 tried.invoice_id,
