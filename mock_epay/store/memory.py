@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
-from mock_epay.model import Attempt, Challenge, Checkout, Delivery, Event, Invoice, Merchant, Transaction
+from mock_epay.model import Attempt, Challenge, Checkout, Delivery, Event, Invoice, Merchant, Token, Transaction
 from mock_epay.store import Due, E, Hear, UnknownMerchantError, bounds
 from mock_epay.store.bounds import Kept, Order, Tally
 from mock_epay.store.orders import Orders
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 
 _ROUNDED_S: Final = 1e-5  # more than a float of this century's seconds is off by
+_FEW: Final = 64  # keys among which one is soon found
 _UNTIDY: Final = 64  # outdated entries that are not worth looking for
 _NAMES: Final = {kind: attrgetter(shape.key) for kind, shape in SHAPES.items()}
 
@@ -200,7 +201,7 @@ class MemoryStore:
             order = bounds.first_to_go(map(world.order, world.orders), merchant, over)
             if order is None:
                 break
-            for kind, key in world.orders.remove(order.number):
+            for kind, key in world.let_go(order.number):
                 self._forget(world, kind, key)
         for kind, most in bounds.loose(merchant).items():
             if (over := len(things[kind]) - most) > 0:
@@ -359,6 +360,7 @@ class _World:
         self.unlooked = 0  # things and events kept since room was made
         self.events: list[Event] = []
         self._before = before
+        self._stale: Counter[tuple[type, str, str]] = Counter()
         self._watchers: list[asyncio.Future[None]] = []
 
     @property
@@ -419,6 +421,11 @@ class _World:
                 self._lose(kind, attribute, value, key)
         return True
 
+    def let_go(self, number: str) -> list[tuple[type, str]]:
+        """Let an order go; return what belongs to it."""
+        loose = [(kind, key) for kind in (Token, Attempt) for key in self.found[kind, "invoice_id"].get(number, ())]
+        return [*self.orders.remove(number, loose), *loose]
+
     def forget_events(self, number: int) -> None:
         """Let go of so many of the oldest events."""
         del self.events[:number]
@@ -432,10 +439,20 @@ class _World:
         return Order(number=number, under_way=any(map(bounds.under_way, things)))
 
     def _lose(self, kind: type, attribute: str, value: str, key: str) -> None:
-        keys = self.found[kind, attribute][value]
-        keys.remove(key)
+        """Let a key go that something was found by; among many it stays, as nothing, until half of them are such."""
+        found = self.found[kind, attribute]
+        keys, things = found[value], self.things[kind]
+        if len(keys) <= _FEW:
+            keys.remove(key)
+        else:
+            self._stale[kind, attribute, value] += 1
+            if 2 * self._stale[kind, attribute, value] > len(keys):
+                del self._stale[kind, attribute, value]
+                keys[:] = [
+                    one for one in dict.fromkeys(keys) if one in things and getattr(things[one], attribute) == value
+                ]
         if not keys:
-            del self.found[kind, attribute][value]
+            del found[value]
 
 
 class _Agenda:

@@ -1,7 +1,7 @@
 """A world's orders, youngest last, each with what belongs to it; and what may go by itself, oldest first."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mock_epay.model import Attempt, Challenge, Checkout, SavedCard, Token
 from mock_epay.store.bounds import number_of
@@ -24,26 +24,27 @@ class Orders:
     def add(self, name: Name, thing: Stored) -> None:
         """Take in something new."""
         kind, key = name
+        number = number_of(thing)
+        if number in self._orders:
+            self._orders.move_to_end(number)
+        elif number:
+            self._orders[number] = []
         if kind in self._loose:
             self._loose[kind][key] = None
-        elif isinstance(thing, Checkout | Challenge):
+        elif number:
+            self._orders[number].append(name)
+        if isinstance(thing, Checkout | Challenge):
             self._loose[Token].pop(thing.token, None)  # from now on it goes with its order
-        if number := number_of(thing):
-            if number in self._orders:
-                self._orders.move_to_end(number)
-            self._orders.setdefault(number, []).append(name)
 
     def of(self, number: str) -> list[Name]:
-        """Return what belongs to an order, or did: what may go by itself may have gone."""
+        """Return what belongs to an order and can go with nothing else."""
         return self._orders[number]
 
-    def remove(self, number: str) -> list[Name]:
-        """Let an order go; return what belongs to it."""
-        names = self._orders.pop(number)
-        for kind, key in names:
-            if kind in self._loose:
-                self._loose[kind].pop(key, None)
-        return names
+    def remove(self, number: str, loose: Iterable[Name]) -> list[Name]:
+        """Let an order go, with what could have gone by itself; return what else belongs to it."""
+        for kind, key in loose:
+            self._loose[kind].pop(key, None)
+        return self._orders.pop(number)
 
     def oldest(self, kind: type, over: int) -> list[Name]:
         """Let the oldest of what may go by itself go, if so many are over; return what that is."""
