@@ -33,10 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def banner(url: str, roads: Sequence[str] = (), *, tls_url: str = "", chosen: Mapping[str, str] | None = None) -> str:
+def banner(
+    url: str,
+    roads: Sequence[str] = (),
+    *,
+    tls_url: str = "",
+    chosen: Mapping[str, str] | None = None,
+    load: str = "",
+) -> str:
     """Return what a newcomer needs to know, once the sandbox listens at `url`.
 
-    `roads` are where postlinks to localhost go that nobody takes there; `chosen` are settings that are not the usual.
+    `roads` are where postlinks to localhost go that nobody takes there; `chosen` are settings that are not the usual;
+    `load` is what a profile for load tests means.
     """
     merchant = resources.table("merchants")["merchant"][0]
     cards = [
@@ -56,6 +64,7 @@ def banner(url: str, roads: Sequence[str] = (), *, tls_url: str = "", chosen: Ma
             f"  Control         {url}/_control/health",
             *[f"  HTTPS           {tls_url}, authority {url}/ca.pem (mock-epay trust)"] * bool(tls_url),
             *[f"  Postlinks       to localhost, or if nobody is there to {', '.join(roads)}"] * bool(roads),
+            *[f"  For load tests  {load}"] * bool(load),
             "",
             f"  ClientID        {merchant['client_id']}",
             f"  ClientSecret    {merchant['client_secret']}",
@@ -104,7 +113,7 @@ def _started(chosen: Settings, url: str, tls_url: str, roads: Sequence[str]) -> 
         return json.dumps(
             {"event": "started", "version": __version__, "url": url, "tls_url": tls_url, "settings": shown}
         )
-    return banner(url, roads, tls_url=tls_url, chosen=shown)
+    return banner(url, roads, tls_url=tls_url, chosen=shown, load=settings.load_line(chosen))
 
 
 def _ready(chosen: Mapping[str, Any]) -> int:

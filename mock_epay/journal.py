@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -40,24 +41,30 @@ FORMS: Final[dict[str, Form | None]] = {"text": text, "json": as_json, "none": N
 
 
 class Journal:
-    """Tells of each payment that is decided, in a sandbox that is met at `url`; without a form, of none."""
+    """Tells of payments that are decided, in a sandbox that is met at `url`: of one in so many.
 
-    def __init__(self, url: str, form: Form | None, write: Callable[[str], object]) -> None:
+    Without a form, or where nobody reads it, it tells of none.
+    """
+
+    def __init__(self, url: str, form: Form | None, write: Callable[[str], object] | None, every: int = 1) -> None:
         self._url = url
-        self._form = form
-        self._write = write
+        self._tell = (lambda facts: write(form(facts))) if form and write else None
+        self._every = every
+        self._decided = count()
 
     def hear(self, merchant: Merchant, events: Sequence[Event]) -> None:
         """Take note of what has happened in a merchant's world."""
+        if self._tell is None:
+            return
         for event in events:
-            if event.kind in _DECIDED and self._form is not None:
-                self._write(self._form(self._payment(merchant, event)))
+            if event.kind in _DECIDED and next(self._decided) % self._every == 0:
+                self._tell(self._payment(merchant, event))
 
     def mourn(self, lost: Sequence[Delivery]) -> None:
         """Tell of the notices that no shop will get any more."""
-        if lost and self._form is not None:
+        if lost and self._tell is not None:
             invoices = [one.invoice_id for one in lost[:_NAMED]]
-            self._write(self._form({"event": _LOST, "count": len(lost), "invoices": invoices}))
+            self._tell({"event": _LOST, "count": len(lost), "invoices": invoices})
 
     def _payment(self, merchant: Merchant, event: Event) -> dict[str, Any]:
         facts = json.loads(event.facts)

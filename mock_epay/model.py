@@ -127,6 +127,9 @@ class Merchant:
     postlink_timeout_s: float = _USUAL.postlink_timeout_s
     postlink_connect_s: float = _USUAL.postlink_connect_s
     postlink_retry_s: tuple[float, ...] = _USUAL.postlink_retry_s
+    keep_transactions: int = _USUAL.keep_transactions
+    keep_events: int = _USUAL.keep_events
+    keep_bodies: int = _USUAL.keep_bodies
     self_check: bool = _USUAL.self_check
 
     def terminal(self, terminal_id: str) -> Terminal | None:
@@ -412,6 +415,11 @@ class InvoiceLink:
     opened: int = 0
     created_at: datetime
     expires_at: datetime
+
+    @property
+    def invoice_id(self) -> str:
+        """Which order it is for."""
+        return self.order.invoice_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,13 +20,15 @@ from mock_epay.client import EpayServer
 from mock_epay.connections import SWEEP_S, Connection, Limits
 from mock_epay.errors import Refusal
 from mock_epay.journal import FORMS, Journal
-from mock_epay.model import Delivery
+from mock_epay.metrics import Metrics
+from mock_epay.model import Event, Merchant
 from mock_epay.postlinks.roads import Roads
 from mock_epay.settings import SettingError, Settings, rows
 from mock_epay.store import StoreError
 from mock_epay.store.homes import store_at
 from mock_epay.web import create_app
 from mock_epay.web.checks import CheckHandler
+from mock_epay.web.meter import Meter
 from mock_epay.wire import control
 from mock_epay.workers import WorkerError
 
@@ -79,9 +81,7 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
             announce(doors.url, doors.tls_url)
 
         if settings.workers == 1:
-            journal = _journal(settings, doors, write)
-            store = store_at(settings.store, journal.hear)
-            _Server(Bank(store, settings), found, doors, ready, journal.mourn).serve_all()
+            _Server(settings, found, doors, ready, write).serve_all()
             return
         try:
             workers.run(settings.workers, _worker, (settings, replace(doors, context=None), write), ready)
@@ -109,8 +109,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
         started.set()
 
     with _doors(settings) as doors:
-        bank = Bank(store_at(settings.store), settings)
-        server = _Server(bank, found, doors, ready)
+        server = _Server(settings, found, doors, ready)
 
         def run() -> None:
             try:
@@ -125,7 +124,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
             started.wait(_PATIENCE_S)
             if not loops:
                 raise failures.pop() if failures else ServerError(_NOT_STARTED)
-            yield Sandbox(doors.url, bank, loops[0], doors.tls_url)
+            yield Sandbox(doors.url, server.bank, loops[0], doors.tls_url)
         finally:
             server.should_exit = True
             thread.join(_PATIENCE_S)
@@ -148,22 +147,33 @@ class _Server(uvicorn.Server):
 
     def __init__(
         self,
-        bank: Bank,
+        settings: Settings,
         found: Mapping[str, Any],
         doors: _Doors,
         ready: Callable[[], None],
-        lost: Callable[[Sequence[Delivery]], None] = lambda _: None,
+        write: Callable[[str], object] | None = None,
     ) -> None:
+        metrics = Metrics(str(os.getpid()) if settings.workers > 1 else "")
+        journal = Journal(doors.url, FORMS[settings.log], write, settings.log_every)
+
+        def hear(merchant: Merchant, events: Sequence[Event]) -> None:
+            metrics.hear(merchant, events)
+            journal.hear(merchant, events)
+
+        self.bank = Bank(store_at(settings.store, hear), settings)
+        app = create_app(
+            self.bank,
+            found.get("rules", ()),
+            found.get("merchants", ()),
+            authority=doors.authority,
+            check_handler=_checker(doors.url, settings.control_token),
+            metrics=metrics,
+        )
         super().__init__(
             uvicorn.Config(
-                create_app(
-                    bank,
-                    found.get("rules", ()),
-                    found.get("merchants", ()),
-                    authority=doors.authority,
-                    check_handler=_checker(doors.url, bank.settings.control_token),
-                ),
-                http=partial(Connection, Limits.of(bank.settings)),  # type: ignore[arg-type]
+                Meter(app, metrics),
+                interface="asgi3",
+                http=partial(Connection, Limits.of(settings)),  # type: ignore[arg-type]
                 lifespan="on",
                 ws="none",
                 log_config=None,  # the process's own logging is not ours to set up
@@ -175,8 +185,8 @@ class _Server(uvicorn.Server):
         )
         self._doors = doors
         self._ready = ready
-        self._lost = lost
-        self._store = bank.store
+        self._lost = journal.mourn
+        self._store = self.bank.store
 
     def serve_all(self) -> None:
         """Serve at all doors until it is to end."""
@@ -232,12 +242,7 @@ def _worker(settings: Settings, doors: _Doors, write: Callable[[str], object], r
     """Serve as one of several processes; what TLS needs cannot be handed over, so each makes its own."""
     if doors.tls_listener is not None:
         doors = replace(doors, context=_vouched(settings)[1])
-    store = store_at(settings.store, _journal(settings, doors, write).hear)
-    _Server(Bank(store, settings), _understood(settings), doors, ready).serve_all()
-
-
-def _journal(settings: Settings, doors: _Doors, write: Callable[[str], object]) -> Journal:
-    return Journal(doors.url, FORMS[settings.log], write)
+    _Server(settings, _understood(settings), doors, ready, write).serve_all()
 
 
 def _checker(url: str, control_token: str) -> CheckHandler:

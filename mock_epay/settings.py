@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Final
 
 PREFIX: Final = "MOCK_EPAY_"
@@ -20,6 +21,9 @@ HIDDEN: Final = "***"
 LOGS: Final = ("text", "json", "none")
 
 
+# What `load` means; settings that are given overrule it.
+LOAD: Final = {"log_every": "100", "keep_transactions": "1000", "keep_events": "10000", "keep_bodies": "0"}
+
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*(?=@)|([?&]password=)[^&]*")  # in an address
 
 
@@ -28,13 +32,19 @@ class SettingError(ValueError):
 
 
 def setting(
-    default: Any, explanation: str, choices: tuple[str, ...] = (), *, per_merchant: bool = False, secret: bool = False
+    default: Any,
+    explanation: str,
+    choices: tuple[str, ...] = (),
+    *,
+    per_merchant: bool = False,
+    secret: bool = False,
+    least: int = 0,
 ) -> Any:
     """Declare one row of the table; a text may be limited to some choices, a merchant may have a value of its own.
 
-    A secret is not shown to anybody.
+    A secret is not shown to anybody. A whole number is at `least` so much.
     """
-    facts = {"help": explanation, "choices": choices, "per_merchant": per_merchant, "secret": secret}
+    facts = {"help": explanation, "choices": choices, "per_merchant": per_merchant, "secret": secret, "least": least}
     return field(default=default, metadata=facts)
 
 
@@ -49,6 +59,11 @@ class Settings:
     tls_dir: str = setting("~/.mock-epay/tls", "folder of the certificate authority; it is made when there is none")
     extra_hosts: str = setting("", "names and addresses, separated by commas, that the certificate is for besides")
     log: str = setting("text", "how each payment is told, a line for each: text, json, or none", LOGS)
+    log_every: int = setting(1, "which payments are told: each, or one in so many", least=1)
+    load: bool = setting(
+        False,
+        "for load tests of a checkout: lower limits, no bodies kept, one payment in a hundred told, unless set besides",
+    )
     store: str = setting(
         "",
         "where all is kept: sqlite:///file outlives the process, postgresql://user@host/name serves many; "
@@ -109,6 +124,21 @@ class Settings:
         "seconds between tries of a postlink, separated by commas (assumed), or none, default, stubborn (hours)",
         per_merchant=True,
     )
+    keep_transactions: int = setting(
+        20_000,
+        "transactions kept of a merchant, and as many orders; beyond, the oldest order is forgotten with all of it",
+        per_merchant=True,
+        least=10,
+    )
+    keep_events: int = setting(
+        100_000, "events kept of a merchant; beyond, the oldest are forgotten", per_merchant=True, least=10
+    )
+    keep_bodies: int = setting(
+        20_000,
+        "tries of postlinks kept of a merchant, with what was sent and answered; 0: none, nor what a postlink said "
+        "once it has been taken",
+        per_merchant=True,
+    )
     postlink_hosts: str = setting(
         "", "other hosts to send postlinks to, such as shop=10.0.0.5,localhost=host.docker.internal; empty: none"
     )
@@ -146,7 +176,9 @@ class Settings:
             SettingError: a value that cannot be read as the field's type, or makes no sense.
 
         """
-        return cls(**{row.name: _read(row, texts[row.name]) for row in rows() if row.name in texts})
+        given = {row.name: _read(row, texts[row.name]) for row in rows() if row.name in texts}
+        usual = {row.name: _read(row, LOAD[row.name]) for row in rows() if row.name in LOAD and given.get("load")}
+        return cls(**usual | given)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **flags: str | None) -> "Settings":
@@ -165,6 +197,7 @@ class Row:
     choices: tuple[str, ...] = ()
     per_merchant: bool = False
     secret: bool = False
+    least: int = 0
 
     @property
     def variable(self) -> str:
@@ -192,6 +225,7 @@ def rows() -> Iterator[Row]:
             one.metadata["choices"],
             one.metadata["per_merchant"],
             one.metadata["secret"],
+            one.metadata["least"],
         )
         for one in fields(Settings)
     )
@@ -210,6 +244,17 @@ def chosen(settings: Settings) -> dict[str, str]:
 def without_password(text: str) -> str:
     """Return a text with stars for the password of an address in it."""
     return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}{HIDDEN}", text)
+
+
+def load_line(settings: Settings) -> str:
+    """Return what the profile for load tests means, in a line; empty without it."""
+    if not settings.load:
+        return ""
+    bodies = f"{settings.keep_bodies} tries of postlinks" if settings.keep_bodies else "no bodies of postlinks"
+    return (
+        f"one payment in {settings.log_every} is told; of a merchant {settings.keep_transactions} transactions, "
+        f"{settings.keep_events} events and {bodies} are kept"
+    )
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
@@ -242,9 +287,9 @@ def _some_text(text: str) -> str:
     return text
 
 
-def _number(kind: type[int] | type[float], text: str) -> float:
+def _number(kind: type[int] | type[float], text: str, least: int = 0) -> float:
     number = kind(text)
-    if not 0 <= number < 10**9:
+    if not least <= number < 10**9:
         raise ValueError(text)
     return number
 
@@ -277,6 +322,8 @@ def _read(row: Row, text: str) -> Any:
     elif isinstance(row.default, str) and row.default:
         # An empty host, as a blank line in a compose file makes it, would listen on every address there is.
         read, takes = _some_text, "text that is not empty"
+    elif row.least:
+        read, takes = partial(_number, int, least=row.least), f"a whole number, {row.least} or more"
     try:
         return read(text)
     except (KeyError, ValueError):

@@ -28,6 +28,7 @@ from mock_epay.store.homes import store_at
 CARD: Final = Card(pan="4405639704015096", expiry="01/25", cvc="815")
 BATCH: Final = 500
 CALLS: Final = 200
+UNLIMITED: Final = 10**9
 
 
 @asynccontextmanager
@@ -35,7 +36,7 @@ async def bank_over(url: str) -> AsyncIterator[Bank]:
     """Open a bank with one merchant."""
     store = store_at(url)
     await store.open()
-    await store.add_merchant(new_merchant("shop"))
+    await store.add_merchant(new_merchant("shop", keep_transactions=UNLIMITED, keep_events=UNLIMITED))
     try:
         yield Bank(store, Settings(seed="bench"))
     finally:

@@ -187,6 +187,20 @@ def test_settings_are_changed_one_by_one_and_refused_beside_their_field(
     assert [now[name] for name in names] == [5, "observed", True, [1, 2.5], "strict"]
 
 
+def test_the_settings_tell_how_much_is_kept(customer: Customer, page: Page, http: httpx.Client) -> None:
+    world = new_world(http, keep_transactions=10, keep_bodies=1500)
+    for number in range(12):
+        world.pay(invoice_id=f"{number + 1:09d}")
+    enter(page, customer.sandbox, world, "/settings")
+    expect(page.get_by_test_id("kept-transactions")).to_have_text(
+        "10\N{NO-BREAK SPACE}/\N{NO-BREAK SPACE}10 · forgotten: 2"
+    )
+    expect(page.get_by_test_id("kept-bodies")).to_have_text("0\N{NO-BREAK SPACE}/\N{NO-BREAK SPACE}1,500")
+    page.get_by_test_id("kept-transactions").scroll_into_view_if_needed()
+    shoot(page, "cabinet-kept")
+    world.do("DELETE")
+
+
 def test_a_terminal_is_made_two_stage(customer: Customer, page: Page, world: World) -> None:
     enter(page, customer.sandbox, world, "/settings")
     page.get_by_test_id(f"stage-{world.facts['terminal']}").select_option("two")

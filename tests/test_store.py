@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 import pytest
 from databases import shared_postgres
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,22 +24,30 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from support import PATIENCE_S, new_merchant
+from support import PATIENCE_S, a_transaction, an_order, new_merchant
 
 from mock_epay.clock import Clock
 from mock_epay.model import (
+    Attempt,
+    CardMask,
     Checkout,
     CheckoutState,
     Delivery,
+    DeliveryState,
     Invoice,
+    InvoiceLink,
+    LinkRequest,
+    Merchant,
     PaymentObject,
+    SavedCard,
     Token,
     TokenRequest,
     Transaction,
 )
 from mock_epay.store import Due, Hold, Store, UnknownMerchantError
+from mock_epay.store.bounds import Kept, Tally
 from mock_epay.store.memory import MemoryStore
-from mock_epay.store.shapes import Stored
+from mock_epay.store.shapes import SHAPES, Stored
 from mock_epay.store.sql import SqlStore
 from mock_epay.store.sql.postgres import PostgresDatabase
 from mock_epay.store.sql.sqlite import SqliteDatabase
@@ -966,6 +974,326 @@ deliveries = st.builds(
 )
 units = st.lists(invoices | deliveries, max_size=4)
 worlds = st.sampled_from(WORLDS)
+
+
+def bounded(**limits: int) -> Merchant:
+    """Return the merchant "a" with limits so low that each unit of work minds them."""
+    facts = {"keep_transactions": 3, "keep_events": 5, "keep_bodies": 4}
+    return new_merchant("a", **facts | limits)
+
+
+def transaction(number: str, key: str = "") -> Transaction:
+    return a_transaction(an_order(invoice_id=number), id=key or f"transaction {number}", created_at=EPOCH)
+
+
+def attempt(key: str, number: str) -> Attempt:
+    return Attempt(
+        id=key,
+        delivery_id=f"delivery {number}",
+        invoice_id=number,
+        number=1,
+        at=EPOCH,
+        url="https://example.kz/",
+        request=b"{}",
+        result="delivered",
+        status=200,
+        answer="ok",
+        milliseconds=1.5,
+    )
+
+
+def saved_card(key: str) -> SavedCard:
+    mask = CardMask(first="440563", last="5096", brand="VISA", issuer="Bank")
+    return SavedCard(
+        id=key,
+        account_id="account",
+        mask=mask,
+        holder="",
+        terminal="terminal",
+        transaction_id="transaction",
+        reference="",
+        int_reference="",
+        created_at=EPOCH,
+    )
+
+
+def ordered(value: str, number: str) -> Token:
+    return replace(token(value), request=replace(token(value).request, invoice_id=number))
+
+
+def whole_order(number: str, state: DeliveryState = DeliveryState.DELIVERED) -> list[Stored]:
+    """Return all that an order may have; its postlink is in this state."""
+    page = checkout(f"page {number}", after(60), token=f"token {number}")
+    sent = delivery(f"delivery {number}", None, number)
+    asked = InvoiceLink(
+        id=f"link {number}",
+        order=an_order(invoice_id=number),
+        asked=LinkRequest(order=an_order(invoice_id=number), shop_id="shop", period="1d"),
+        created_at=EPOCH,
+        expires_at=after(60),
+    )
+    return [
+        invoice(number, tail=number),
+        ordered(f"token {number}", number),
+        replace(page, order=an_order(invoice_id=number), state=CheckoutState.APPROVED),
+        transaction(number),
+        replace(sent, state=state),
+        attempt(f"attempt {number}", number),
+        asked,
+    ]
+
+
+async def left(store: Store) -> dict[str, list[str]]:
+    """Return the keys of all that a world has, by kind, with the numbers of its events."""
+    found: dict[str, list[str]] = {}
+    async with store.work("a") as work:
+        for kind, shape in SHAPES.items():
+            things: Sequence[Stored] = await work.all(kind)
+            found |= {kind.__name__: [getattr(one, shape.key) for one in things]} if things else {}
+    return found | {"events": [str(event.number) for event in await store.events("a")]}
+
+
+def test_the_oldest_order_is_forgotten_with_all_that_belongs_to_it(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded())
+        for number in "1234":
+            await save(store, "a", *whole_order(number))
+
+        kept = await left(store)
+        assert kept["Invoice"] == ["2", "3", "4"]
+        assert {kind: len(keys) for kind, keys in kept.items()} == dict.fromkeys(kept, 3) | {"events": 0}
+        assert len(kept) == 8
+        assert await numbers(store, "a", "tail", "1") == []
+        for kind, key in ((Token, "token 1"), (Checkout, "page 1"), (Transaction, "transaction 1"), (Invoice, "1")):
+            assert await store.owner(kind, key) is None
+        async with store.work("a") as work:
+            assert await work.find(Attempt, "delivery_id", "delivery 1") == []
+            assert await work.find(Checkout, "token", "token 1") == []
+
+    run(story)
+
+
+def test_an_order_number_that_was_forgotten_can_be_taken_anew(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded())
+        for number in "12341":
+            await save(store, "a", *whole_order(number))
+
+        assert (await left(store))["Transaction"] == [f"transaction {number}" for number in "341"]
+        assert await store.owner(Transaction, "transaction 1") == "a"
+
+    run(story)
+
+
+def test_an_order_in_which_something_is_new_is_not_the_oldest_any_more(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded())
+        for number in "123":
+            await save(store, "a", *whole_order(number))
+        await save(store, "a", ordered("another token", "1"))
+        await save(store, "a", invoice("2", tail="changed"))  # which is nothing new
+        await save(store, "a", *whole_order("4"))
+
+        assert set((await left(store))["Invoice"]) == {"1", "3", "4"}
+
+    run(story)
+
+
+@pytest.mark.parametrize("state", [DeliveryState.QUEUED, DeliveryState.HELD])
+def test_an_order_whose_postlink_is_still_to_go_out_is_spared_at_first(run: Run, state: DeliveryState) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded(keep_transactions=4))
+        await save(store, "a", *whole_order("0", state))
+        for number in "12345":
+            await save(store, "a", *whole_order(number))
+        assert (await left(store))["Invoice"] == ["0", "3", "4", "5"]
+
+        await save(store, "a", *whole_order("0"))  # it is delivered, and has its turn
+        await save(store, "a", *whole_order("6"))
+        assert (await left(store))["Invoice"] == ["3", "4", "5", "6"]
+
+    run(story)
+
+
+def test_of_orders_that_are_all_under_way_half_as_many_again_are_kept(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded(keep_transactions=4))
+        await store.set_clock("a", FROZEN)
+        for number in range(10):
+            sent = delivery(f"delivery {number}", after(number), str(number))
+            await save(store, "a", invoice(str(number)), sent)
+
+        assert (await left(store))["Invoice"] == ["4", "5", "6", "7", "8", "9"]
+        assert [thing.id for _, thing in await store.due("a")] == [f"delivery {number}" for number in range(4, 10)]
+        await store.set_clock("a", FROZEN.advance(100))
+        assert await claimed(store) == [("a", f"delivery {number}") for number in range(4, 10)]
+        assert (await store.tally("a")).waiting == 6
+
+    run(story)
+
+
+def test_an_order_that_is_forgotten_while_it_is_claimed_is_not_waited_for(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded(keep_transactions=4))
+        await save(store, "a", invoice("0"), delivery("first", EPOCH, "0"))
+        assert await claimed(store) == [("a", "first")]
+        for number in range(1, 7):
+            await save(store, "a", *whole_order(str(number), DeliveryState.HELD))
+        assert (await left(store))["Invoice"] == ["1", "2", "3", "4", "5", "6"]
+
+        async with store.hold("a") as hold:  # which waits for what is claimed
+            assert await hold.next(EPOCH) is None
+
+    run(story)
+
+
+def test_many_attempts_to_pay_one_order_count_as_so_many(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded())
+        await save(store, "a", invoice("1"), transaction("1", "a"), transaction("1", "b"))
+        await save(store, "a", invoice("2"), transaction("2", "c"))
+        assert (await left(store))["Transaction"] == ["a", "b", "c"]
+        await save(store, "a", transaction("2", "d"))
+
+        assert (await left(store))["Transaction"] == ["c", "d"]
+        assert (await store.tally("a")).transactions == Kept(kept=2, forgotten=2)
+
+    run(story)
+
+
+def test_tokens_go_by_themselves_unless_a_page_has_them(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded())
+        await save(store, "a", invoice("1"), ordered("paying", "1"), checkout("page", after(60), token="paying"))
+        for number in range(12):
+            await save(store, "a", token(f"status {number}"))
+
+        assert (await left(store))["Token"] == ["paying", *(f"status {number}" for number in range(4, 12))]
+
+    run(story)
+
+
+def test_the_oldest_events_tries_and_cards_go_by_themselves(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded())
+        for number in range(8):
+            async with store.work("a") as work:
+                work.save(attempt(f"try {number}", "1"), saved_card(f"card {number}"))
+                work.record("status.asked", "1", asked=number)
+
+        kept = await left(store)
+        assert kept["Attempt"] == ["try 4", "try 5", "try 6", "try 7"]
+        assert kept["SavedCard"] == ["card 5", "card 6", "card 7"]
+        assert kept["events"] == ["4", "5", "6", "7", "8"]
+        assert [event.number for event in await store.events("a", after=6)] == [7, 8]
+        tally = await store.tally("a")
+        assert (tally.events, tally.bodies) == (Kept(kept=5, forgotten=3), Kept(kept=4, forgotten=4))
+
+    run(story)
+
+
+def test_of_bodies_none_are_kept_if_none_are_wanted(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded(keep_bodies=0))
+        await save(store, "a", *whole_order("1"))
+
+        assert "Attempt" not in await left(store)
+        assert (await store.tally("a")).bodies == Kept(kept=0, forgotten=1)
+
+    run(story)
+
+
+def test_what_there_is_is_counted_for_each_world_and_for_all(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded())
+        for number in "1234":
+            await save(store, "a", *whole_order(number))
+        async with store.work("b") as work:
+            work.save(*whole_order("1"), delivery("waiting", after(1)))
+            work.record("status.asked")
+
+        assert await store.tally("a") == Tally(
+            worlds=1,
+            transactions=Kept(kept=3, forgotten=1),
+            events=Kept(),
+            bodies=Kept(kept=3, forgotten=1),
+            waiting=0,
+        )
+        assert await store.tally() == Tally(
+            worlds=2,
+            transactions=Kept(kept=4, forgotten=1),
+            events=Kept(kept=1),
+            bodies=Kept(kept=4, forgotten=1),
+            waiting=1,
+        )
+        with pytest.raises(UnknownMerchantError):
+            await store.tally("c")
+        await store.add_merchant(bounded())
+        assert (await store.tally("a")).transactions == Kept()
+
+    run(story)
+
+
+def test_limits_are_minded_only_now_and_then(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded(keep_transactions=1000, keep_events=1000))
+        for _ in range(30):
+            async with store.work("a") as work:
+                for _ in range(100):
+                    work.record("status.asked")
+
+        tally = await store.tally("a")
+        assert 1000 <= tally.events.kept <= 1200
+        assert tally.events.kept + tally.events.forgotten == 3000
+
+    run(story)
+
+
+numbers_of_orders = st.sampled_from(["1", "2", "3", "4", "5", "6", "7", "8"])
+things = st.one_of(
+    numbers_of_orders.map(invoice),
+    st.builds(transaction, numbers_of_orders, keys.map("payment {}".format)),
+    st.builds(ordered, keys.map("token {}".format), numbers_of_orders),
+    st.integers(0, 20).map(lambda number: token(f"status {number}")),
+    st.builds(
+        lambda number, state: replace(delivery(f"sent {number}", None, number), state=state),
+        numbers_of_orders,
+        st.sampled_from(DeliveryState),
+    ),
+    st.builds(lambda number, key: attempt(f"{number} {key}", number), numbers_of_orders, keys),
+    st.builds(
+        lambda number, key, state: replace(
+            checkout(f"page {number}", after(60), token=f"token {key}"), order=an_order(invoice_id=number), state=state
+        ),
+        numbers_of_orders,
+        keys,
+        st.sampled_from(CheckoutState),
+    ),
+)
+
+
+@pytest.mark.parametrize(("name", "examples"), [("sqlite", 25), ("postgresql", 8)])
+def test_a_database_forgets_what_memory_forgets(name: str, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(st.lists(st.lists(things, min_size=1, max_size=4), max_size=25))
+    def same(units: list[list[Stored]]) -> None:
+        async def told() -> None:
+            async with asyncio.timeout(PATIENCE_S), STORES[name]() as store, memory() as model:
+                for home in (store, model):
+                    await home.add_merchant(bounded())
+                for unit in units:
+                    for home in (store, model):
+                        async with home.work("a") as work:
+                            work.save(*unit)
+                            work.record("saved")
+                assert {kind: sorted(keys) for kind, keys in (await left(store)).items()} == {
+                    kind: sorted(keys) for kind, keys in (await left(model)).items()
+                }
+                assert await store.tally("a") == await model.tally("a")
+
+        asyncio.run(told())
+
+    same()
 
 
 class Model:

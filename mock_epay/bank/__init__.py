@@ -126,7 +126,8 @@ class Bank:
         async with self._with(Transaction, transaction_id) as work:
             client_id = work.merchant.client_id
             transaction = await work.get(Transaction, transaction_id)
-            assert transaction is not None
+            if transaction is None:  # its order had to be forgotten meanwhile
+                return
             patience_s = work.merchant.postlink_timeout_s if notices.holds_page(work, transaction) else 0
         await asyncio.sleep(transaction.delay_s)
         if patience_s:
@@ -378,7 +379,8 @@ class Bank:
 
         """
         async with self.store.work(client_id) as work:
-            await checkouts.read(work, checkout_id)
+            if await work.get(Checkout, checkout_id):  # or its order had to be forgotten
+                await checkouts.read(work, checkout_id)
 
     async def give_up_challenge(self, client_id: str, challenge_id: str) -> None:
         """End a payment whose cardholder never came back from the issuer.

@@ -36,6 +36,7 @@ from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
 from mock_epay.script import NextDecision, PlannedFault, Rule, Script
 from mock_epay.store import UnknownMerchantError, Work
+from mock_epay.store.bounds import Tally
 
 LATEST: Final = "latest"
 PUBLISHED: Final = "those of the documented merchant stand in the README, and are filled in on the sign-in page"
@@ -194,6 +195,10 @@ class Desk:
         await self._begin(merchant)
         await self._courier.forget(client_id)
         return merchant
+
+    async def tally(self, client_id: str | None = None) -> Tally:
+        """Count what is kept, and was, of a merchant's world or of all."""
+        return await self._store.tally(client_id)
 
     async def clock(self, client_id: str, fired: Sequence[Happening] = ()) -> ClockFace:
         """Return what a merchant's clock shows."""
@@ -395,10 +400,14 @@ class Desk:
 
         Raises:
             NotFound: there is no such postlink.
+            Conflict: what it said is not kept.
 
         """
         async with self._store.work(client_id) as work:
             old = await _one(work, Delivery, delivery_id)
+            if not (old.body or changes.body or work.merchant.keep_bodies):
+                rule = "needed, for what that postlink said is not kept: keep_bodies is 0"
+                raise Conflict("text", None, rule, SOURCE)
             sent = await notices.again(work, old, url=changes.url or old.url, body=changes.of(old.body))
             return await stories.notice(work, sent)
 

@@ -25,6 +25,9 @@ _PER_RECEIVER: Final = 8  # attempts under way at once to one host and port, so 
 _LAST_TRY_S: Final = 1  # how long the end of a world waits for a shop that has a notice before it
 _END_S: Final = 0.2  # and how long the end of the sandbox does
 
+# Who wants to know what came of a try, and how many seconds it took.
+Tell = Callable[[str, float], None]
+
 # Notices of one invoice to one receiver share a lane: merchant, invoice number, receiver.
 _Key = tuple[str, str, str]
 
@@ -38,10 +41,11 @@ class _Lane:
 
 
 class Courier:
-    """Delivers one store's postlinks, many at once, few at once to any one receiver."""
+    """Delivers one store's postlinks, many at once, few at once to any one receiver, and tells what came of each."""
 
-    def __init__(self, store: Store, roads: Roads | None = None) -> None:
+    def __init__(self, store: Store, roads: Roads | None = None, tell: Tell | None = None) -> None:
         self._store = store
+        self._tell = tell
         self._roads = roads or Roads()
         self._lanes: dict[_Key, _Lane] = {}
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -95,7 +99,10 @@ class Courier:
             keep=crowded,
         )
         outcome = await carry(self._session, letter, self._roads)
-        await self._record(client_id, delivery, outcome, elapsed)
+        milliseconds = elapsed()
+        if self._tell is not None:
+            self._tell(outcome.result, milliseconds / 1000)
+        await self._record(client_id, delivery, outcome, milliseconds)
         return outcome.result
 
     async def forget(self, client_id: str) -> None:
@@ -124,7 +131,7 @@ class Courier:
         if key in self._lanes and self._lanes[key].waiting is waiting:
             del self._lanes[key]
 
-    async def _record(self, client_id: str, delivery: Delivery, outcome: Outcome, elapsed: Callable[[], float]) -> None:
+    async def _record(self, client_id: str, delivery: Delivery, outcome: Outcome, milliseconds: float) -> None:
         """Keep what came of an attempt, and when the next one is due."""
         async with self._store.work(client_id) as work:
             kept = await work.get(Delivery, delivery.id)
@@ -141,7 +148,10 @@ class Courier:
                     state=DeliveryState.QUEUED if pauses else state,
                     due_at=work.now + timedelta(seconds=pauses[0]) if pauses else None,
                 )
-            work.save(tried, _attempt(tried, outcome, work.now, elapsed()))
+            if work.merchant.keep_bodies:
+                work.save(tried, _attempt(tried, outcome, work.now, milliseconds))
+            else:
+                work.save(tried if tried.due_at else replace(tried, body=b""))
             work.record(
                 "postlink.delivered" if delivered else "postlink.failed",
                 tried.invoice_id,

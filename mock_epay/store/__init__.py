@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from mock_epay.clock import Clock
 from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
+from mock_epay.store.bounds import Tally
 from mock_epay.store.shapes import Stored
 
 E = TypeVar("E", bound=Stored)
@@ -85,7 +86,11 @@ class Hold(Protocol):
 
 
 class Store(Protocol):
-    """Where worlds live. One in a database raises `StoreError` whenever that fails it."""
+    """Where worlds live. One in a database raises `StoreError` whenever that fails it.
+
+    Of each world it keeps so much as its merchant's settings say, and forgets the rest by the rules of `bounds`; those
+    may be exceeded by a hundredth before somebody looks.
+    """
 
     async def open(self) -> None:
         """Make ready for use.
@@ -163,6 +168,15 @@ class Store(Protocol):
 
         Raises:
             UnknownMerchantError: the world has ended, or ends meanwhile.
+
+        """
+        ...
+
+    async def tally(self, client_id: str | None = None) -> Tally:
+        """Count what there is, and was, of a world or of all.
+
+        Raises:
+            UnknownMerchantError: no such world.
 
         """
         ...

@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -12,11 +13,14 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
-from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
-from mock_epay.store import Due, E, Hear, UnknownMerchantError
+from mock_epay.model import Attempt, Challenge, Checkout, Delivery, Event, Invoice, Merchant, Token, Transaction
+from mock_epay.store import Due, E, Hear, UnknownMerchantError, bounds
+from mock_epay.store.bounds import Kept, Order, Tally
+from mock_epay.store.orders import Orders
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 
 _ROUNDED_S: Final = 1e-5  # more than a float of this century's seconds is off by
+_FEW: Final = 64  # keys among which one is soon found
 _UNTIDY: Final = 64  # outdated entries that are not worth looking for
 _NAMES: Final = {kind: attrgetter(shape.key) for kind, shape in SHAPES.items()}
 
@@ -105,6 +109,24 @@ class MemoryStore:
             self.check_alive(world)
         return events
 
+    async def tally(self, client_id: str | None = None) -> Tally:
+        """See `Store`."""
+        worlds = list(self._worlds.values()) if client_id is None else [self.world(client_id)]
+        kept = {
+            kind: Kept(
+                kept=sum(len(world.things[kind]) for world in worlds),
+                forgotten=sum(world.forgotten[kind] for world in worlds),
+            )
+            for kind in (Transaction, Attempt)
+        }
+        events = Kept(
+            kept=sum(len(world.events) for world in worlds), forgotten=sum(world.forgotten[Event] for world in worlds)
+        )
+        waiting = sum(kind is Delivery for world in worlds for kind, _ in (*world.due, *world.claimed))
+        return Tally(
+            worlds=len(worlds), transactions=kept[Transaction], events=events, bodies=kept[Attempt], waiting=waiting
+        )
+
     async def owner(self, kind: type[Stored], key: str) -> str | None:
         """See `Store`."""
         return next(iter(self._owners.get((kind, key), ())), None)
@@ -135,6 +157,9 @@ class MemoryStore:
             if SHAPES[kind].falls_due and (moment := _due_at(thing)) != _due_at(old):
                 self._schedule(world, kind, key, moment)
         world.events += events
+        world.unlooked += len(things) + len(events)
+        if world.unlooked > bounds.slack(world.merchant):
+            self._make_room(world)
         world.announce()
         if self._hear is not None:
             self._hear(world.merchant, events)
@@ -174,6 +199,32 @@ class MemoryStore:
         for kind, key in world.due:
             self._agenda[kind].leave(client_id, key)
         world.announce()
+
+    def _make_room(self, world: "_World") -> None:
+        """Forget what a world has too much of."""
+        merchant, things, world.unlooked = world.merchant, world.things, 0
+        while (over := bounds.orders_over(merchant, len(things[Invoice]), len(things[Transaction]))) > 0:
+            order = bounds.first_to_go(map(world.order, world.orders), merchant, over)
+            if order is None:
+                break
+            for kind, key in world.let_go(order.number):
+                self._forget(world, kind, key)
+        for kind, most in bounds.loose(merchant).items():
+            if (over := len(things[kind]) - most) > 0:
+                for _, key in world.orders.oldest(kind, over):
+                    self._forget(world, kind, key)
+        world.forget_events(max(0, len(world.events) - merchant.keep_events))
+
+    def _forget(self, world: "_World", kind: type, key: str) -> None:
+        """Let one thing of a living world go."""
+        if not world.take_out(kind, key):
+            return
+        owners = self._owners[kind, key]
+        owners.remove(world.merchant.client_id)
+        if not owners:
+            del self._owners[kind, key]
+        if SHAPES[kind].falls_due:
+            self._schedule(world, kind, key, None)
 
     def _schedule(self, world: "_World", kind: type, key: str, moment: datetime | None) -> None:
         world.claimed.discard((kind, key))
@@ -310,8 +361,12 @@ class _World:
         self.due: dict[tuple[type, str], datetime] = {}
         self.claimed: set[tuple[type, str]] = set()
         self.held = False
+        self.orders = Orders()
+        self.forgotten: Counter[type] = Counter()
+        self.unlooked = 0  # things and events kept since room was made
         self.events: list[Event] = []
         self._before = before
+        self._stale: Counter[tuple[type, str, str]] = Counter()
         self._watchers: list[asyncio.Future[None]] = []
 
     @property
@@ -348,16 +403,62 @@ class _World:
         """Keep a thing and the ways to find it; return what it replaces."""
         old = self.things[kind].get(key)
         self.things[kind][key] = thing
+        if old is None:
+            self.orders.add((kind, key), thing)
         for attribute in SHAPES[kind].found_by:
             value = getattr(thing, attribute)
             before = getattr(old, attribute) if old is not None else ""
             if before == value:
                 continue
             if before:
-                self.found[kind, attribute][before].remove(key)
+                self._lose(kind, attribute, before, key)
             if value:
                 self.found[kind, attribute].setdefault(value, []).append(key)
         return old
+
+    def take_out(self, kind: type, key: str) -> bool:
+        """Let go of a thing and the ways to find it; return whether it was there."""
+        thing = self.things[kind].pop(key, None)
+        if thing is None:
+            return False
+        self.forgotten[kind] += 1
+        for attribute in SHAPES[kind].found_by:
+            if value := getattr(thing, attribute):
+                self._lose(kind, attribute, value, key)
+        return True
+
+    def let_go(self, number: str) -> list[tuple[type, str]]:
+        """Let an order go; return what belongs to it."""
+        loose = [(kind, key) for kind in (Token, Attempt) for key in self.found[kind, "invoice_id"].get(number, ())]
+        return [*self.orders.remove(number, loose), *loose]
+
+    def forget_events(self, number: int) -> None:
+        """Let go of so many of the oldest events."""
+        del self.events[:number]
+        self._before += number
+        self.forgotten[Event] += number
+
+    def order(self, number: str) -> Order:
+        """Return what counts of an order when it may have to go."""
+        names = self.orders.of(number)
+        things = [thing for kind, key in names if (thing := self.things[kind].get(key))]
+        return Order(number=number, under_way=any(map(bounds.under_way, things)))
+
+    def _lose(self, kind: type, attribute: str, value: str, key: str) -> None:
+        """Let a key go that something was found by; among many it stays, as nothing, until half of them are such."""
+        found = self.found[kind, attribute]
+        keys, things = found[value], self.things[kind]
+        if len(keys) <= _FEW:
+            keys.remove(key)
+        else:
+            self._stale[kind, attribute, value] += 1
+            if 2 * self._stale[kind, attribute, value] > len(keys):
+                del self._stale[kind, attribute, value]
+                keys[:] = [
+                    one for one in dict.fromkeys(keys) if one in things and getattr(things[one], attribute) == value
+                ]
+        if not keys:
+            del found[value]
 
 
 class _Agenda:

@@ -23,23 +23,27 @@ from mock_epay.script import Script
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a kind of thing is kept: the attribute that names it, those it is found by, whether it falls due."""
+    """How a kind of thing is kept: the attribute that names it, those it is found by, whether it falls due.
+
+    `order` is the attribute with the number of the order that it belongs to, and is forgotten with.
+    """
 
     key: str
     found_by: tuple[str, ...] = ()
     falls_due: bool = False
+    order: str = ""
 
 
 SHAPES: Final[dict[type, Shape]] = {
-    Token: Shape("value", ("invoice_id",)),
-    Invoice: Shape("number", ("tail", "number_alt")),
-    Checkout: Shape("id", ("token",), falls_due=True),
-    Transaction: Shape("id", ("invoice_id",)),
-    Delivery: Shape("id", ("invoice_id", "waits_for"), falls_due=True),
-    Attempt: Shape("id", ("delivery_id", "invoice_id")),
-    Challenge: Shape("id", ("transaction_id", "token"), falls_due=True),
+    Token: Shape("value", ("invoice_id",), order="invoice_id"),
+    Invoice: Shape("number", ("tail", "number_alt"), order="number"),
+    Checkout: Shape("id", ("token",), falls_due=True, order="invoice_id"),
+    Transaction: Shape("id", ("invoice_id",), order="invoice_id"),
+    Delivery: Shape("id", ("invoice_id", "waits_for"), falls_due=True, order="invoice_id"),
+    Attempt: Shape("id", ("delivery_id", "invoice_id"), order="invoice_id"),
+    Challenge: Shape("id", ("transaction_id", "token"), falls_due=True, order="invoice_id"),
     SavedCard: Shape("id", ("account_id",)),
-    InvoiceLink: Shape("id"),
+    InvoiceLink: Shape("id", order="invoice_id"),
     Script: Shape("client_id"),
 }
 

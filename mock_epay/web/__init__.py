@@ -17,12 +17,13 @@ from mock_epay import resources
 from mock_epay.bank import Bank
 from mock_epay.desk import Desk
 from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
+from mock_epay.metrics import Metrics
 from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
 from mock_epay.store import StoreError, UnknownMerchantError
-from mock_epay.web import acs, api, cabinet, control, demo, guard, oauth, payform, reference
+from mock_epay.web import acs, api, cabinet, control, demo, guard, meter, oauth, payform, reference
 from mock_epay.web.checks import CheckHandler
 
 _log: Final = logging.getLogger("mock_epay")
@@ -38,16 +39,19 @@ def create_app(
     *,
     authority: bytes = b"",
     check_handler: CheckHandler | None = None,
+    metrics: Metrics | None = None,
 ) -> Starlette:
     """Return the application over a bank; its lifespan runs what happens by itself, such as the delivery of postlinks.
 
     The rules hold for every merchant; merchants of the sandbox's `own` are there from the start, besides the bank's.
     `authority` is the certificate, PEM, of whoever vouches for the sandbox, if it serves HTTPS.
-    `check_handler` checks a shop's handler of postlinks for a visitor.
+    `check_handler` checks a shop's handler of postlinks for a visitor. `metrics` are those that it tells; requests are
+    counted elsewhere.
     """
     settings = bank.settings
+    metrics = metrics or Metrics()
     roads = Roads(settings.postlink_hosts, settings.postlink_localhost, settings.postlink_allow)
-    courier = Courier(bank.store, roads)
+    courier = Courier(bank.store, roads, metrics.tried)
     desk = Desk(bank, courier, rules, own)
 
     @asynccontextmanager
@@ -64,7 +68,7 @@ def create_app(
             await asyncio.gather(*works, return_exceptions=True)
 
     return Starlette(
-        routes=_routes(bank, desk, authority, check_handler),
+        routes=[*_routes(bank, desk, authority, check_handler), *meter.routes(bank, metrics)],
         lifespan=lifespan,
         exception_handlers={
             Refusal: _refused,

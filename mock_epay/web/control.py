@@ -61,6 +61,7 @@ def routes(desk: Desk, check_handler: CheckHandler | None = None) -> list[BaseRo
         ("/merchants", {"GET": door.merchants, "POST": door.new_merchant}),
         (one, {"GET": door.merchant, "PATCH": door.change_merchant, "DELETE": door.drop_merchant}),
         (f"{one}/reset", {"POST": door.reset}),
+        (f"{one}/kept", {"GET": door.kept}),
         (f"{one}/clock", {"GET": door.clock, "PUT": door.turn_clock}),
         (f"{one}/script", {"GET": door.script, "POST": door.add_to_script, "DELETE": door.clear_script}),
         (f"{one}/faults", {"GET": door.faults, "POST": door.add_faults, "DELETE": door.clear_faults}),
@@ -163,8 +164,10 @@ class Control:
         response.set_cookie(COOKIE, proof, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
     async def health(self, _: Request) -> Response:
-        """Say that payments can be taken."""
-        return self._json("health", {"status": "ok", "version": __version__})
+        """Say that payments can be taken, and how much is kept."""
+        tally = await self._desk.tally()
+        kept = views.kept(tally, self._settings)
+        return self._json("health", {"status": "ok", "version": __version__, "worlds": tally.worlds, "kept": kept})
 
     async def settings(self, _: Request) -> Response:
         """Show the settings that the server runs with."""
@@ -208,6 +211,11 @@ class Control:
         """Begin a merchant's world anew."""
         control.nothing(await self._body(request))
         return self._merchant(request, await self._desk.reset(_client_id(request)))
+
+    async def kept(self, request: Request) -> Response:
+        """Show how much is kept of a merchant's world."""
+        merchant = await self._desk.merchant(_client_id(request))
+        return self._json("kept", views.kept(await self._desk.tally(merchant.client_id), merchant))
 
     async def clock(self, request: Request) -> Response:
         """Show a clock."""

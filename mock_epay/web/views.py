@@ -14,6 +14,7 @@ from mock_epay.desk.timekeeper import Happening
 from mock_epay.model import Challenge, Event, InvoiceLink, Merchant, Token, Transaction
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule, Script
 from mock_epay.settings import Settings
+from mock_epay.store.bounds import Tally
 from mock_epay.wire import incoming, outgoing
 from mock_epay.wire.outgoing import number
 
@@ -103,6 +104,14 @@ def merchant(shown: Merchant, base_url: str) -> Json:
             "api": base_url,
             "cabinet": f"{base_url}/cabinet/{shown.client_id}",
         },
+    }
+
+
+def kept(tally: Tally, limits: Settings | Merchant) -> Json:
+    """Show how much there is, how much there may be, and how much was forgotten."""
+    return {
+        name: {"kept": one.kept, "limit": getattr(limits, f"keep_{name}"), "forgotten": one.forgotten}
+        for name, one in (("transactions", tally.transactions), ("events", tally.events), ("bodies", tally.bodies))
     }
 
 

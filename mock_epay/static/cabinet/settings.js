@@ -1,16 +1,16 @@
 // The merchant: what it signs in with, its terminals, what may be other than the server's usual, its end and others' beginning.
 
-import { ask as request, drop, once, patch, place, post } from "./api.js";
+import { ask as request, drop, get, once, patch, place, post } from "./api.js";
 import { ask, blame, copyButton, field, forgive, h, select, toast } from "./dom.js";
 import { plans } from "./plans.js";
-import { t } from "./words.js";
+import { number, t } from "./words.js";
 
 const CHOICES = { dialect: ["documented", "observed"], checks: ["strict", "lenient"], three_ds: ["card", "none", "frictionless", "challenge"] };
 
 export async function show(main, { merchant, named }) {
-  const { settings } = await once("/settings");
+  const [{ settings }, amounts] = await Promise.all([once("/settings"), get("/kept")]);
   const saved = (changed) => { named(changed); toast(t("did.saved")); };
-  main.replaceChildren(h("div.bar", {}, h("h1", {}, t("nav.settings"))), h("div.pair.uneven", {}, h("div", {}, credentials(merchant), terminals(merchant, saved)), own(merchant, settings, saved)), world(merchant));
+  main.replaceChildren(h("div.bar", {}, h("h1", {}, t("nav.settings"))), h("div.pair.uneven", {}, h("div", {}, credentials(merchant), terminals(merchant, saved), kept(amounts)), own(merchant, settings, saved)), world(merchant));
   document.body.dataset.state = "settings";
 }
 
@@ -45,6 +45,11 @@ function terminals(merchant, saved) {
     } }, ["one", "two"].map((stage) => h("option", { value: stage, selected: one.two_stage === (stage === "two") }, t(`settings.stage_${stage}`))));
     return h("div.terminal", {}, h("div", {}, h("p.mono.small", {}, one.id), h("p.dim.small", {}, `TID ${one.tid}`)), box);
   }));
+}
+
+function kept(amounts) {
+  const row = ([name, { kept, limit, forgotten }]) => [h("dt", {}, t(`settings.kept_${name}`)), h("dd", { "data-testid": `kept-${name}` }, `${number(kept)}\u00a0/\u00a0${number(limit)}`, forgotten > 0 && h("span.dim", {}, ` \u00b7 ${t("settings.forgotten", { n: number(forgotten) })}`))];
+  return h("section.card", {}, h("h2", {}, t("settings.kept")), h("p.dim.small", {}, t("settings.kept_lead")), h("dl.facts", {}, Object.entries(amounts).map(row)));
 }
 
 function own(merchant, settings, saved) {

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
@@ -11,11 +12,13 @@ from typing import Final, Self, cast
 from mock_epay.clock import Clock
 from mock_epay.fake import fresh_seed
 from mock_epay.model import Delivery, Event, Merchant
-from mock_epay.store import Due, E, Hear, StoreError, UnknownMerchantError
+from mock_epay.store import Due, E, Hear, StoreError, UnknownMerchantError, bounds
+from mock_epay.store.bounds import Kept, Tally
 from mock_epay.store.codec import decode, encode
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 from mock_epay.store.sql.bells import Bells
 from mock_epay.store.sql.database import Database, Transaction
+from mock_epay.store.sql.room import make_room
 from mock_epay.store.sql.rows import (
     MICROSECOND,
     Thing,
@@ -33,6 +36,7 @@ from mock_epay.store.sql.statements import STATEMENTS, VERSION
 _log: Final = logging.getLogger("mock_epay")
 
 LEASE_S: Final = 10.0  # how long a process may be silent before what it has claimed is others' to claim
+_LOOKS: Final = 10  # looking is dear here: it takes its time
 _PAUSE_S: Final = 0.5  # before a database that has failed is asked again
 
 
@@ -59,6 +63,7 @@ class SqlStore:
         self.bells = Bells()
         self._failed = asyncio.Event()
         self._lost = False
+        self._unlooked: Counter[str] = Counter()
 
     async def open(self) -> None:
         """See `Store`."""
@@ -157,6 +162,35 @@ class SqlStore:
                 if events := await self._events_after(client_id, after):
                     return events
                 await bell
+
+    async def tally(self, client_id: str | None = None) -> Tally:
+        """See `Store`."""
+        of, asked = ("", ()) if client_id is None else ("_of", (storable(client_id),))
+        (row,) = await self.database.rows(self.say[f"count_worlds{of}"], *asked)
+        if client_id is not None and not row[0]:
+            raise UnknownMerchantError(client_id)
+        worlds, transactions, events, bodies, kept = (int(number or 0) for number in row)
+        rows = await self.database.rows(self.say[f"count_things{of}"], *asked)
+        count = {kind: (number, due) for kind, number, due in rows}
+        return Tally(
+            worlds=worlds,
+            transactions=Kept(kept=count.get("Transaction", (0, 0))[0], forgotten=transactions),
+            events=Kept(kept=kept, forgotten=events),
+            bodies=Kept(kept=count.get("Attempt", (0, 0))[0], forgotten=bodies),
+            waiting=count.get("Delivery", (0, 0))[1],
+        )
+
+    async def make_room(self, merchant: Merchant, came: int) -> None:
+        """Forget what a world has too much of, once so much has come that somebody should look."""
+        client_id = merchant.client_id
+        self._unlooked[client_id] += came
+        if self._unlooked[client_id] <= _LOOKS * bounds.slack(merchant):
+            return
+        del self._unlooked[client_id]
+        with suppress(UnknownMerchantError, StoreError):  # what has come is kept; the next will look
+            async with self.database.transaction() as transaction:
+                await self.lock(transaction, client_id)
+                await make_room(transaction, self.say, merchant)
 
     async def owner(self, kind: type[Stored], key: str) -> str | None:
         """See `Store`."""
@@ -263,6 +297,7 @@ class SqlStore:
     async def _empty(self, transaction: Transaction, client_id: str) -> None:
         await transaction.rows(self.say["forget_things"], client_id)
         await transaction.rows(self.say["forget_events"], client_id)
+        self._unlooked.pop(client_id, None)
 
     async def _migrate(self) -> None:
         async with self.transaction() as transaction:
@@ -453,6 +488,7 @@ class SqlWork:
             self._store.bells.ring(self._client_id)
             if self._store.hear is not None:
                 self._store.hear(self.merchant, self._events)
+            await self._store.make_room(self.merchant, len(self._saved) + len(self._events))
 
     async def get(self, kind: type[E], key: str) -> E | None:
         """See `Work`."""

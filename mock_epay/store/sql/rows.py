@@ -6,6 +6,7 @@ from typing import Final
 
 from mock_epay.clock import Clock
 from mock_epay.model import Challenge, Checkout, Delivery, Merchant
+from mock_epay.store import bounds
 from mock_epay.store.codec import decode
 from mock_epay.store.shapes import SHAPES, Stored
 from mock_epay.store.sql.database import Row
@@ -69,8 +70,10 @@ def row_of(client_id: str, clock: Clock, thing: Stored) -> tuple[object, ...]:
     found = [storable(getattr(thing, attribute)) or None for attribute in shape.found_by]
     due_at = thing.due_at if isinstance(thing, Checkout | Delivery | Challenge) else None
     due_us = None if due_at is None else us_of(due_at)
-    key = storable(getattr(thing, shape.key))
-    return (client_id, type(thing).__name__, key, *(*found, None, None)[:2], due_us, _ready_us(clock, due_us))
+    key, order = storable(getattr(thing, shape.key)), storable(bounds.number_of(thing)) or None
+    going = int(bounds.under_way(thing))
+    ready_us = _ready_us(clock, due_us)
+    return (client_id, type(thing).__name__, key, *(*found, None, None)[:2], due_us, ready_us, order, going)
 
 
 def _ready_us(clock: Clock, due_us: int | None) -> int | None:

@@ -34,4 +34,20 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX worlds_held ON worlds (held_by) WHERE held_by IS NOT NULL",
         "CREATE INDEX things_claimed ON things (claimed_by) WHERE claimed_by IS NOT NULL",
     ),
+    (
+        # What is forgotten together, and what had been forgotten already.
+        "ALTER TABLE things ADD COLUMN of_order TEXT",
+        "ALTER TABLE things ADD COLUMN under_way INTEGER NOT NULL DEFAULT 0",
+        """UPDATE things SET under_way = CASE WHEN due_us IS NULL THEN 0 ELSE 1 END, of_order = CASE kind
+            WHEN 'Invoice' THEN key WHEN 'Attempt' THEN found_2
+            WHEN 'Token' THEN found_1 WHEN 'Transaction' THEN found_1 WHEN 'Delivery' THEN found_1 END""",
+        """UPDATE things SET of_order = (SELECT token.of_order FROM things AS token
+                WHERE token.world = things.world AND token.kind = 'Token'
+                AND token.key = CASE things.kind WHEN 'Checkout' THEN things.found_1 ELSE things.found_2 END)
+            WHERE kind IN ('Checkout', 'Challenge')""",
+        "CREATE INDEX things_of_order ON things (world, of_order, serial, under_way) WHERE of_order IS NOT NULL",
+        "ALTER TABLE worlds ADD COLUMN forgotten_transactions BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE worlds ADD COLUMN forgotten_events BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE worlds ADD COLUMN forgotten_bodies BIGINT NOT NULL DEFAULT 0",
+    ),
 )

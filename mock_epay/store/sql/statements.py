@@ -7,6 +7,11 @@ VERSION: Final = "CREATE TABLE IF NOT EXISTS mock_epay_schema (version INTEGER N
 _WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, serial, life, held_by FROM worlds"
 _LEFT_HELD: Final = """FROM worlds
     WHERE held_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM workers WHERE name = held_by)"""
+_COUNTED: Final = "SELECT kind, COUNT(*), COUNT(due_us) FROM things"
+# Numbers of events follow one another, so the first and the last tell how many there are.
+_TALLY: Final = """SELECT COUNT(*), SUM(forgotten_transactions), SUM(forgotten_events), SUM(forgotten_bodies),
+    SUM(last_event + 1 - COALESCE((SELECT MIN(number) FROM events WHERE world = client_id), last_event + 1))
+    FROM worlds"""
 
 # Locks are taken in this order: the turn, the row of a world, what is in it.
 # A claim, which goes the other way, waits for nothing.
@@ -18,7 +23,8 @@ STATEMENTS: Final[dict[str, str]] = {
     "begin_world": """INSERT INTO worlds (client_id, life, merchant, shift_us, last_event) VALUES ($1, 0, $2, 0, 0)
         ON CONFLICT (client_id) DO NOTHING RETURNING serial""",
     "end_world": "SELECT serial FROM worlds WHERE client_id = $1{ending}",
-    "begin_anew": """UPDATE worlds SET life = life + 1, merchant = $2, shift_us = 0, frozen_us = NULL, held_by = NULL
+    "begin_anew": """UPDATE worlds SET life = life + 1, merchant = $2, shift_us = 0, frozen_us = NULL, held_by = NULL,
+            forgotten_transactions = 0, forgotten_events = 0, forgotten_bodies = 0
         WHERE client_id = $1""",
     "forget_world": "DELETE FROM worlds WHERE client_id = $1",
     "forget_things": "DELETE FROM things WHERE world = $1",
@@ -33,10 +39,11 @@ STATEMENTS: Final[dict[str, str]] = {
     "find_1": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_1 = $3 ORDER BY serial",
     "find_2": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_2 = $3 ORDER BY serial",
     "all": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 ORDER BY serial",
-    "save": """INSERT INTO things (world, kind, key, found_1, found_2, due_us, ready_us, body)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    "save": """INSERT INTO things (world, kind, key, found_1, found_2, due_us, ready_us, of_order, under_way, body)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (kind, key, world) DO UPDATE SET
             found_1 = excluded.found_1, found_2 = excluded.found_2, due_us = excluded.due_us, body = excluded.body,
+            under_way = excluded.under_way,
             ready_us = CASE WHEN excluded.due_us = things.due_us THEN things.ready_us ELSE excluded.ready_us END,
             claimed_by = CASE WHEN excluded.due_us = things.due_us THEN things.claimed_by END""",
     "record": """INSERT INTO events (world, number, at_us, kind, invoice_id, facts)
@@ -69,4 +76,19 @@ STATEMENTS: Final[dict[str, str]] = {
             AND NOT EXISTS (SELECT 1 FROM workers WHERE name = claimed_by){claim_things})""",
     "left_held": f"SELECT client_id {_LEFT_HELD}",
     "still_left_held": f"SELECT held_frozen {_LEFT_HELD} AND client_id = $1",
+    "count_things": f"{_COUNTED} GROUP BY kind",
+    "count_things_of": f"{_COUNTED} WHERE world = $1 GROUP BY kind",
+    "count_worlds": _TALLY,
+    "count_worlds_of": f"{_TALLY} WHERE client_id = $1",
+    "oldest_orders": """SELECT of_order, MAX(under_way) FROM things
+        WHERE world = $1 AND of_order IS NOT NULL GROUP BY of_order ORDER BY MAX(serial) LIMIT $2""",
+    "forget_order": "DELETE FROM things WHERE world = $1 AND of_order = $2 RETURNING kind",
+    "forget_oldest": """DELETE FROM things WHERE serial IN (SELECT serial FROM things
+        WHERE world = $1 AND kind = $2 AND NOT EXISTS (SELECT 1 FROM things AS user_ WHERE user_.world = $1 AND (
+            (user_.kind = 'Checkout' AND user_.found_1 = things.key)
+            OR (user_.kind = 'Challenge' AND user_.found_2 = things.key)))
+        ORDER BY serial LIMIT $3) RETURNING kind""",
+    "forget_old_events": "DELETE FROM events WHERE world = $1 AND number <= $2 RETURNING 1",
+    "forgotten": """UPDATE worlds SET forgotten_transactions = forgotten_transactions + $2,
+        forgotten_events = forgotten_events + $3, forgotten_bodies = forgotten_bodies + $4 WHERE client_id = $1""",
 }

@@ -1,0 +1,78 @@
+"""What is counted of each request, and the address at which Prometheus reads it."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from mock_epay.bank import Bank
+from mock_epay.clock import stopwatch
+from mock_epay.metrics import TYPE, Metrics
+from mock_epay.web import guard
+
+ADDRESS: Final = "/metrics"
+NOWHERE: Final = "none"  # the route of what leads nowhere: its address could be anything
+
+
+def routes(bank: Bank, metrics: Metrics) -> list[BaseRoute]:
+    """Return the address at which the counts are read, guarded as the control API is."""
+    names = guard.own_names(bank.settings)
+
+    async def counts(request: Request) -> Response:
+        guard.check_visitor(request, names)
+        if not guard.brings(request, bank.settings.control_token):
+            raise guard.no_token()
+        return Response(metrics.text(await bank.store.tally()), headers=guard.NO_STORE | {"Content-Type": TYPE})
+
+    return [Route(ADDRESS, counts)]
+
+
+class Meter:
+    """An application, each answer of which is counted.
+
+    It awaits nothing, so that it costs a request two calls of a function.
+    """
+
+    def __init__(self, app: Starlette, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._paths, self._endpoints = _named(app)
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request, or live one life."""
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        elapsed, status = stopwatch(), 0
+
+        def noted(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif not message.get("more_body"):
+                self._metrics.answered(self._route(scope), status, elapsed() / 1000)
+            return send(message)
+
+        return self._app(scope, receive, noted)
+
+    def _route(self, scope: Scope) -> str:
+        """Return the path, as the router knows it, that has answered."""
+        path: str = scope["path"]
+        return self._paths.get(path) or self._endpoints.get(scope.get("endpoint"), NOWHERE)
+
+
+def _named(app: Starlette) -> tuple[Mapping[str, str], Mapping[Any, str]]:
+    """Return the paths that are all there is to an address, and those of what answers several."""
+    paths: dict[str, str] = {}
+    endpoints: dict[Any, str] = {}
+    for route in app.routes:
+        if isinstance(route, Mount):
+            endpoints[route.app] = f"{route.path}/{{path}}"
+        elif isinstance(route, Route):
+            endpoints.setdefault(route.endpoint, route.path)
+            if not route.param_convertors:
+                paths[route.path] = route.path
+    return paths, endpoints
