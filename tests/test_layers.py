@@ -48,6 +48,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "wire.control",
         "wire.incoming wire.outgoing wire.spoilt",
         "wire.contracts",
+        "wire.quick",
         "lz fake issuer addresses cryptogram answers receiver lines qr quoting workers",
         "store",
         "store.codec",

@@ -5,15 +5,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+from typing import TYPE_CHECKING, Any, Final
 
 from mock_epay import resources
 from mock_epay.errors import BadField, InvalidClient, InvalidScope, Refusal, UnsupportedGrant, excerpt
 from mock_epay.notes import Notes
+from mock_epay.wire import quick
+
+if TYPE_CHECKING:  # it is imported when the first schema is broken: that takes as long as to start all else
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 # Fields whose refusal is not a plain `invalid_request`: credentials always, the others when they are there and wrong.
 _CREDENTIALS: Final = dict.fromkeys(("client_id", "client_secret"), InvalidClient)
@@ -32,9 +33,9 @@ def check_request(name: str, fields: dict[str, Any], notes: Notes) -> None:
 
     What the schema calls lenient is left to `notes`; what cannot be used even so is taken out of `fields`.
     """
-    broken = [(found, _explain(name, fields, found)) for found in _validator(name).iter_errors(fields)]
-    if not broken:
+    if _quick(name)(fields):
         return
+    broken = [(found, _explain(name, fields, found)) for found in _validator(name).iter_errors(fields)]
     order = list(resources.schema(name)["properties"])
     broken.sort(key=lambda pair: order.index(str(pair[1].field).partition(".")[0]))
     for found, refusal in broken:
@@ -56,6 +57,8 @@ def check_closed(name: str, fields: Mapping[str, Any]) -> None:
         BadField: a field breaks its rule.
 
     """
+    if _quick(name)(fields):
+        return
     found = next(iter(_validator(name).iter_errors(fields)), None)
     if found is None:
         return
@@ -93,23 +96,33 @@ def encode(name: str, body: Mapping[str, object] | Sequence[object], *, check: b
 
     """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    if check:
-        _validator(name).validate(json.loads(text))
+    if check and not _quick(name)(read := json.loads(text)):
+        _validator(name).validate(read)
     return text.encode("utf-8", "replace")
 
 
-def _max_bytes(_: Draft202012Validator, most: int, text: object, __: object) -> Iterator[ValidationError]:
-    if isinstance(text, str) and len(text.encode("utf-8", "surrogatepass")) > most:
-        yield ValidationError(f"more than {most} bytes")
-
-
-_Validator = extend(Draft202012Validator, {"x-maxBytes": _max_bytes})  # type: ignore[no-untyped-call]
+@cache
+def _quick(name: str) -> quick.Check:
+    return quick.check_of(_whole(resources.schema(name)))
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    validator: Draft202012Validator = _Validator(_whole(resources.schema(name)))
+def _validator(name: str) -> "Draft202012Validator":
+    validator: Draft202012Validator = _validators()(_whole(resources.schema(name)))
     return validator
+
+
+@cache
+def _validators() -> Any:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    def max_bytes(_: Draft202012Validator, most: int, text: object, __: object) -> Iterator[ValidationError]:
+        if isinstance(text, str) and len(text.encode("utf-8", "surrogatepass")) > most:
+            yield ValidationError(f"more than {most} bytes")
+
+    return extend(Draft202012Validator, {"x-maxBytes": max_bytes})  # type: ignore[no-untyped-call]
 
 
 def _whole(part: Any) -> Any:
@@ -122,7 +135,7 @@ def _whole(part: Any) -> Any:
     return _whole(resources.schema(part["$ref"].removesuffix(".json"))) | inner if "$ref" in part else inner
 
 
-def _explain(name: str, fields: Mapping[str, Any], found: ValidationError) -> BadField:
+def _explain(name: str, fields: Mapping[str, Any], found: "ValidationError") -> BadField:
     """Turn what jsonschema found into the field, its value, the rule and where it stands."""
     schema = resources.schema(name)
     field = ".".join(str(step) for step in found.absolute_path) or _missing(found, fields)
@@ -142,7 +155,7 @@ def _row(schema: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     return row
 
 
-def _missing(found: ValidationError, fields: Mapping[str, Any]) -> str:
+def _missing(found: "ValidationError", fields: Mapping[str, Any]) -> str:
     """Name the field that is not there. jsonschema tells it in words only, so it is looked up again."""
     needed: Any = found.validator_value
     names: Iterable[str] = needed["invoiceID"] if isinstance(needed, dict) else needed
