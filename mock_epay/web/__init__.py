@@ -24,6 +24,7 @@ from mock_epay.script import Rule
 from mock_epay.store import StoreError
 from mock_epay.web import acs, api, cabinet, control, demo, guard, oauth, payform, reference
 from mock_epay.web.checks import CheckHandler
+from mock_epay.web.table import Application
 
 _log: Final = logging.getLogger("mock_epay")
 
@@ -38,7 +39,7 @@ def create_app(
     *,
     authority: bytes = b"",
     check_handler: CheckHandler | None = None,
-) -> Starlette:
+) -> Application:
     """Return the application over a bank; its lifespan runs what happens by itself, such as the delivery of postlinks.
 
     The rules hold for every merchant; merchants of the sandbox's `own` are there from the start, besides the bank's.
@@ -62,7 +63,7 @@ def create_app(
                 work.cancel()
             await asyncio.gather(*works, return_exceptions=True)
 
-    return Starlette(
+    return Application(
         routes=_routes(bank, desk, authority, check_handler),
         lifespan=lifespan,
         exception_handlers={Refusal: _refused, HTTPException: _lost, StoreError: _out_of_order, Exception: _failed},

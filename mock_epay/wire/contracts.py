@@ -23,6 +23,7 @@ AMOUNT_INVALID: Final = 470
 DESCRIPTION_TOO_LONG: Final = 3298
 _CODES: Final = {"amount": AMOUNT_INVALID, "description": DESCRIPTION_TOO_LONG}
 _NAMES_OF_ORDERS: Final = frozenset({"invoiceId", "invoice_id"})  # without one there is no order to be lenient about
+_as_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MAKES_USELESS: Final = frozenset({"type", "const"})  # keywords whose break leaves a value that no rule can use
 _NEAR: Final = 0.85  # as difflib measures it
 _MOST_COMPARED: Final = 50  # fields; to compare names takes longer than all else that is done with them
@@ -82,6 +83,8 @@ def check_closed(name: str, fields: Mapping[str, Any]) -> None:
 def near_names(name: str, fields: Mapping[str, object], notes: Notes) -> None:
     """Remark on fields that the schema does not have, but nearly."""
     known = resources.schema(name)["properties"]
+    if fields.keys() <= known.keys():
+        return
     for field in list(fields.keys() - known.keys())[:_MOST_COMPARED]:
         nearest = difflib.get_close_matches(field, known, n=1, cutoff=_NEAR)
         if nearest:
@@ -95,7 +98,7 @@ def encode(name: str, body: Mapping[str, object] | Sequence[object], *, check: b
         jsonschema.ValidationError: the sandbox was about to send what its own schema forbids.
 
     """
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    text = _as_json(body)
     if check and not _quick(name)(read := json.loads(text)):
         _validator(name).validate(read)
     return text.encode("utf-8", "replace")

@@ -7,11 +7,13 @@ be right about what is wrong: a rule that it does not know, or a value of an odd
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from math import inf
 from typing import Any, Final
 
 Check = Callable[[Any], bool]
 _Keyword = tuple[frozenset[type], Callable[[Any, Mapping[str, Any]], Check]]
 
+_OF_TEXTS: Final = {"pattern", "minLength", "maxLength"}
 _SAYS_NOTHING: Final = {"$schema", "$id", "title", "description", "default", "writeOnly"}
 _NOTHING: Final = object()
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -27,16 +29,28 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 def check_of(schema: Mapping[str, Any]) -> Check:
     """Return the check of a schema in which there is no `$ref`."""
+    spoken = {
+        word: rule
+        for word, rule in schema.items()
+        if word in _KEYWORDS or not (word == "type" or word in _SAYS_NOTHING or word.startswith("x-"))
+    }
     kinds = schema.get("type", [*_TYPES])
+    if kinds == "string" and spoken.keys() <= _OF_TEXTS:
+        return _text(schema)
     types = frozenset(kind for name in ([kinds] if isinstance(kinds, str) else kinds) for kind in _TYPES[name])
     rules: list[Check] = [lambda value: type(value) in types]
-    for word, rule in schema.items():
-        if word == "type" or word in _SAYS_NOTHING or (word.startswith("x-") and word not in _KEYWORDS):
-            continue
+    for word, rule in spoken.items():
         about, make = _KEYWORDS.get(word, _UNKNOWN)
         check = make(rule, schema)
         rules.append(check if types <= about else _for_some(about, check))
     return rules[0] if len(rules) == 1 else _all_of(rules)
+
+
+def _text(schema: Mapping[str, Any]) -> Check:
+    """Return the check of what most fields are, in one step: a text of some pattern and length."""
+    search = re.compile(schema.get("pattern", "")).search
+    least, most = schema.get("minLength", 0), schema.get("maxLength", inf)
+    return lambda value: type(value) is str and least <= len(value) <= most and search(value) is not None
 
 
 def _for_some(types: frozenset[type], check: Check) -> Check:
