@@ -1,8 +1,8 @@
 """The templates of the pages a customer sees."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +18,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 LANG: dict[Language, str] = {"rus": "ru", "kaz": "kk", "eng": "en"}
 SYMBOLS = {"KZT": "₸", "USD": "$"}
+FIELDS = ("pan", "expiry", "cvc", "name", "email", "phone")  # of the pay form
 
 AMEX_DIGITS = 15
 
@@ -54,9 +55,23 @@ def _environment(language: Language) -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.globals["t"] = words(language)
+    environment.globals |= {"t": words(language), "marks": partial(_marks, language)}
     environment.filters |= {"clock": _clock, "fill": _fill, "grouped": _grouped, "plural": _plural}
     return environment
+
+
+def _marks(language: Language, problems: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
+    return _marks_of(language, tuple(problems.items()))
+
+
+@lru_cache(256)
+def _marks_of(language: Language, problems: tuple[tuple[str, str], ...]) -> tuple[Mapping[str, str], ...]:
+    """Return what a form says of each of its fields: attributes, and the problem. Nearly always that is the same."""
+    wrong = dict(problems)
+    return tuple(
+        {name: part(template, language=language, name=name, problem=wrong.get(name, "")) for name in FIELDS}
+        for template in ("_described.html", "_problem.html")
+    )
 
 
 class _Spoken(Extension):
