@@ -1,9 +1,10 @@
 """One client's connection: how much may come in by it, how slowly, and beside how many others."""
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -27,6 +28,10 @@ _LINGER: Final = 5  # sweeps
 _FRAMING: Final = 64 * 1024
 _PROGRESS: Final = 16 * 1024  # bytes of an answer that a client must take in the time that it has for a request
 _CLOSED_UNSEEN: Final = 100  # connections above the limit that are told so; what comes on top is just closed
+
+_ANSWER: Final = b"HTTP/1.1 "
+_LENGTH: Final = b"\r\ncontent-length: "
+_HEAD_BYTES: Final = 8192  # of what is written; a length further behind is not looked for
 
 _NO_HTTP: Final = Refusal(
     "this is no HTTP request: HTTP/1.1 is spoken here, and HTTPS at a port of its own (setting tls)",
@@ -78,7 +83,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to listen, unless this client has too many connections."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Joined(transport)))
         self._name = self.client[0] if self.client else ""
         self._limits.clients[self._name] += 1
         surplus = self._limits.clients[self._name] - self._limits.connections
@@ -142,6 +147,11 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         if len(self.pipeline) > MOST_AHEAD:
             raise _TooMuchError(Busy, "there are too many requests", f"at most {MOST_AHEAD} before an answer")
+
+    def on_response_complete(self) -> None:
+        """End an answer; to HEAD there is no body that would bring the headers along."""
+        self.transport.write(b"")
+        super().on_response_complete()
 
     def look_after(self) -> None:
         """End the connection if its client has kept it waiting for too long; called once in each sweep."""
@@ -226,6 +236,39 @@ class Connection(HttpToolsProtocol):
         body, headers = _as_json(refusal)
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+class Joined:
+    """A transport that keeps an answer's headers until its body comes: a write is a system call, the dearest part.
+
+    That is only done where a length is announced. In a stream the body may be long in coming.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._kept = b""
+
+    def write(self, data: bytes) -> None:
+        """Write what has come together, which without `data` is what was kept."""
+        if not self._kept and data.startswith(_ANSWER) and _LENGTH in data[:_HEAD_BYTES]:
+            self._kept = data
+            return
+        data, self._kept = self._kept + data, b""
+        if data:
+            self._transport.write(data)
+
+    def write_eof(self) -> None:
+        """Write all, and say that there will be no more."""
+        self.write(b"")
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        """Write all, and close."""
+        self.write(b"")
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _TooMuchError(Exception):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _TOKEN_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"  # noqa: S105
 _TOKEN_LENGTH: Final = 22
+# Two letters at a time: a number of 256 bits is slow to divide.
+_TOKEN_PAIRS: Final = [first + second for second in _TOKEN_ALPHABET for first in _TOKEN_ALPHABET]
 
 
 def fresh_seed() -> str:
@@ -85,11 +87,11 @@ def chance_token() -> str:
 
 def spell(number: int) -> str:
     """Spell a number in the alphabet of access tokens."""
-    letters = []
-    for _ in range(_TOKEN_LENGTH):
-        number, letter = divmod(number, len(_TOKEN_ALPHABET))
-        letters.append(_TOKEN_ALPHABET[letter])
-    return "".join(letters)
+    pairs = []
+    for _ in range(_TOKEN_LENGTH // 2):
+        number, pair = divmod(number, len(_TOKEN_PAIRS))
+        pairs.append(_TOKEN_PAIRS[pair])
+    return "".join(pairs)
 
 
 @cache

@@ -1,5 +1,6 @@
 """What a request earns beside its answer: hints, and whether a broken rule refuses it or only earns one more."""
 
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 from mock_epay.errors import BadField, excerpt
@@ -34,6 +35,12 @@ RULES: Final[dict[str, tuple[str, Tag]]] = {
 }
 
 
+@lru_cache(1024)
+def _hint(rule: str, field: str, value: str, meant: str) -> Hint:
+    why, tag = RULES[rule]
+    return Hint(rule=rule, field=field, value=value, why=why.format(meant=meant), tag=tag)
+
+
 class Notes:
     """The hints of one request. Lenient ones turn a broken rule into a hint, as the bank does on a good day."""
 
@@ -45,10 +52,7 @@ class Notes:
 
     def remark(self, rule: str, field: str, value: object = "", *, meant: str = "") -> None:
         """Give the hint that `RULES` has under this name; `meant` is the field that should stand there."""
-        why, tag = RULES[rule]
-        self._add(
-            Hint(rule=rule, field=excerpt(field), value=excerpt(str(value)), why=why.format(meant=meant), tag=tag)
-        )
+        self._add(_hint(rule, excerpt(field), excerpt(str(value)), meant))
 
     def broken(self, refusal: BadField) -> None:
         """Say that a rule is broken which the bank has been seen to overlook.

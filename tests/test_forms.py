@@ -1,6 +1,6 @@
 import json
 from base64 import b64encode
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mock_epay.errors import BadField
+from mock_epay.web import forms
 from mock_epay.web.forms import basic_credentials, read_fields
 
 URLENCODED = "application/x-www-form-urlencoded"
@@ -307,3 +308,50 @@ def test_fields_come_through_the_json_encoder_of_a_client_unchanged(fields: dict
     request = httpx.Request("POST", "http://test", json=fields)
 
     assert read_fields(request.headers["Content-Type"], request.read()) == fields
+
+
+PIECES = st.sampled_from(
+    [
+        *(b"--b", b"--b--", b"\r\n", b"\r\n\r\n", b"x", b"--", b"\n", b"a=b", "қ".encode(), b"\xff"),
+        *(b'Content-Disposition: form-data; name="a"', b"Content-Length: 3", b'; filename="f"', b"Content-Type: x"),
+        *(part("a", "1").encode(), part("b", "2", more="Content-Length: 1\r\n").encode(), b"--b--\r\n"),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(pieces=st.lists(PIECES, max_size=9), whole=st.booleans())
+@example(pieces=[b"--b\r\n", b'Content-Disposition: form-data; name="a"'], whole=True)
+def test_what_is_read_the_quick_way_is_what_the_parser_reads(*, pieces: list[bytes], whole: bool) -> None:
+    body = b"".join(pieces) + (b"--b--\r\n" if whole else b"")
+    quick = forms._plain(MULTIPART, body)
+    if quick is not None:
+        assert quick == forms._parsed(MULTIPART, body)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text("ab_", min_size=1), st.text(st.characters(max_codepoint=126)), max_size=5))
+def test_what_clients_usually_send_is_read_the_quick_way(fields: dict[str, str]) -> None:
+    request = httpx.Request("POST", "http://bank/", files={name: (None, text) for name, text in fields.items()})
+    if fields and not any("--" in text for text in fields.values()):
+        assert forms._plain(request.headers["content-type"], request.read()) == fields
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text("ab=&+% é%41%d0%9f%ff", max_size=30))
+def test_a_form_is_read_as_urllib_reads_it(text: str) -> None:
+    try:
+        expected = dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100))
+    except ValueError:
+        assert refused(URLENCODED, text.encode()).field == "body"
+        return
+    assert read_fields(URLENCODED, text.encode()) == expected
+
+
+@pytest.mark.parametrize(("fields", "taken"), [(100, True), (101, False)])
+def test_a_form_has_at_most_a_hundred_fields_though_they_be_empty(fields: int, *, taken: bool) -> None:
+    body = b"&" * (fields - 1)
+    if taken:
+        assert read_fields(URLENCODED, body) == {}
+    else:
+        assert refused(URLENCODED, body).rule == "at most 100 form fields in UTF-8"

@@ -61,9 +61,9 @@ CARDS = {
 PANEL: dict[str, Any] = {
     "cards": "",
     "sent": [
-        {"name": "invoiceId", "token": "000000001", "object": "000000001"},
-        {"name": "postLink", "token": None, "object": "http://localhost/"},
-        {"name": "scope", "token": "payment", "object": None},
+        ("invoiceId", "000000001", "000000001"),
+        ("postLink", None, "http://localhost/"),
+        ("scope", "payment", None),
     ],
     "timeline": "/cabinet/test/invoices/000000001",
 }
@@ -367,7 +367,7 @@ def test_no_page_asks_another_host_for_anything() -> None:
 
 
 def test_a_missing_value_fails_loudly() -> None:
-    with pytest.raises(UndefinedError, match="invoice"):
+    with pytest.raises(UndefinedError, match="is undefined"):
         page("form.html", language="rus", **PLACE)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import a_transaction
 
@@ -100,6 +100,7 @@ ORDER = {
 REQUEST = {"grant_type": "client_credentials", "scope": "payment", "client_id": "test", "client_secret": "secret"}
 
 
+@settings(deadline=None)
 @given(changes=st.dictionaries(REQUEST_FIELDS, TEXTS))
 def test_any_token_request_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
     fields = REQUEST | changes
@@ -107,6 +108,7 @@ def test_any_token_request_is_read_or_refused_by_field(changes: dict[str, str]) 
         assert incoming.token_request(fields, Notes()).scope == fields["scope"]
 
 
+@settings(deadline=None)
 @given(changes=st.dictionaries(OBJECT_FIELDS, TEXTS))
 def test_any_payment_object_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
     fields = ORDER | changes

@@ -73,8 +73,7 @@ async def open_page(work: Work, link_id: str) -> Checkout:
         amount=order.amount,
         currency=order.currency,
         terminal=order.terminal,
-        hints=order.hints,
     )
-    tokens.grant(work, value, request, work.merchant.page_ttl_s)
+    tokens.grant(work, value, request, work.merchant.page_ttl_s, hints=order.hints)
     work.save(replace(link, token=value, opened=number))
     return await checkouts.open_page(work, order, value, Notes(), needs_post_link=False)

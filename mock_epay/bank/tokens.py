@@ -8,7 +8,7 @@ from typing import Final
 from mock_epay import fake
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import BadField, InvalidClient, InvalidToken, SpentToken
-from mock_epay.model import Invoice, Merchant, Token, TokenRequest
+from mock_epay.model import Hint, Invoice, Merchant, Token, TokenRequest
 from mock_epay.notes import Notes
 from mock_epay.store import Work
 
@@ -42,7 +42,7 @@ async def issue(work: Work, request: TokenRequest, notes: Notes) -> Token:
         value = fake.Fake(*path).token()
     else:
         value = fake.chance_token()
-    token = grant(work, value, replace(request, hints=tuple(notes.hints)), _ttl_s(work.merchant))
+    token = grant(work, value, request, _ttl_s(work.merchant), hints=tuple(notes.hints))
     hints = [hint.rule for hint in notes.hints]
     work.record("token.issued", request.invoice_id or "", amount=request.amount, hints=hints)
     return token
@@ -52,11 +52,11 @@ def _ttl_s(merchant: Merchant) -> int:
     return merchant.token_ttl_s or SPELLINGS[merchant.dialect].token_ttl_s
 
 
-def grant(work: Work, value: str, request: TokenRequest, seconds: float) -> Token:
-    """Keep a new token, without its secrets, for so many seconds."""
+def grant(work: Work, value: str, request: TokenRequest, seconds: float, *, hints: tuple[Hint, ...] = ()) -> Token:
+    """Keep a new token, without its secrets, for so many seconds, and with what was remarked on its request."""
     token = Token(
         value=value,
-        request=replace(request, client_secret="", password=None),
+        request=replace(request, client_secret="", password=None, hints=hints),
         issued_at=work.now,
         expires_at=work.now + timedelta(seconds=seconds),
     )

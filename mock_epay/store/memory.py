@@ -313,7 +313,7 @@ class MemoryWork:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is None and (self._saved or self._events):
             self._store.keep(self._world, self._saved, self._events)
 
     async def get(self, kind: type[E], key: str) -> E | None:

@@ -52,7 +52,7 @@ Stored = Token | Invoice | Checkout | Transaction | Delivery | Attempt | Challen
 
 def facts_text(facts: Mapping[str, object]) -> str:
     """Return the facts of an event as JSON: moments as ISO 8601, money as numbers."""
-    return json.dumps(facts, ensure_ascii=False, default=_plain)
+    return _as_json(facts)
 
 
 def _plain(fact: object) -> object:
@@ -60,3 +60,6 @@ def _plain(fact: object) -> object:
         return fact.isoformat()
     assert isinstance(fact, Decimal)
     return int(fact) if fact == fact.to_integral_value() else float(fact)
+
+
+_as_json: Final = json.JSONEncoder(ensure_ascii=False, default=_plain).encode

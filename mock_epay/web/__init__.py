@@ -25,6 +25,7 @@ from mock_epay.script import Rule
 from mock_epay.store import StoreError, UnknownMerchantError
 from mock_epay.web import acs, api, cabinet, control, demo, guard, meter, oauth, payform, reference
 from mock_epay.web.checks import CheckHandler
+from mock_epay.web.table import Application
 
 _log: Final = logging.getLogger("mock_epay")
 
@@ -40,7 +41,7 @@ def create_app(
     authority: bytes = b"",
     check_handler: CheckHandler | None = None,
     metrics: Metrics | None = None,
-) -> Starlette:
+) -> Application:
     """Return the application over a bank; its lifespan runs what happens by itself, such as the delivery of postlinks.
 
     The rules hold for every merchant; merchants of the sandbox's `own` are there from the start, besides the bank's.
@@ -67,7 +68,7 @@ def create_app(
                 work.cancel()
             await asyncio.gather(*works, return_exceptions=True)
 
-    return Starlette(
+    return Application(
         routes=[*_routes(bank, desk, authority, check_handler), *meter.routes(bank, metrics)],
         lifespan=lifespan,
         exception_handlers={

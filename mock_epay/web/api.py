@@ -20,6 +20,7 @@ from mock_epay.script import Place
 from mock_epay.web import faults, forms, guard
 from mock_epay.wire import contracts, incoming, outgoing
 
+_HEADERS: Final = guard.encoded(guard.NO_STORE | {"Content-Type": "application/json"})
 OWN_FORM: Final = "documented: own card form"
 
 Service = Callable[[Request], Awaitable[Response]]
@@ -200,8 +201,7 @@ class Services:
 
     def _answered(self, schema: str, body: Any, notes: Notes | None = None) -> Response:
         encoded = contracts.encode(schema, body, check=self._settings.self_check)
-        headers = guard.NO_STORE | (guard.hint_headers(notes) if notes else {})
-        return Response(encoded, headers=headers, media_type="application/json")
+        return guard.Answer(encoded, [*_HEADERS, *guard.hints_encoded(notes)] if notes else _HEADERS)
 
 
 def bearer(request: Request) -> str:

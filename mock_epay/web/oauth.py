@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -23,6 +22,7 @@ _PREFLIGHT: Final = _CORS | {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Requested-With",
     "Access-Control-Max-Age": "600",
 }
+_HEADERS: Final = guard.encoded(_CORS | guard.NO_STORE | {"Content-Type": "application/json"})
 _ALLOW: Final = {"Allow": "POST, OPTIONS"}
 
 
@@ -40,29 +40,30 @@ class TokenEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = Request(scope)
+        state = scope.setdefault("state", {})
         try:
-            response = await self._answer(request, receive)
+            response = await self._answer(scope, receive, state)
         except Refusal as refusal:
-            headers = _CORS | guard.NO_STORE | guard.hint_headers(getattr(request.state, "notes", Notes()))
+            headers = _CORS | guard.NO_STORE | guard.hint_headers(state.get("notes", Notes()))
             response = refused(refusal, headers=headers, check=self._bank.settings.self_check)
             if isinstance(refusal, WrongMethod):
                 response.headers.update(_ALLOW)
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, receive: Receive) -> Response:
-        if request.method == "OPTIONS":
+    async def _answer(self, scope: Scope, receive: Receive, state: dict[str, Any]) -> Response:
+        if scope["method"] == "OPTIONS":
             return Response(status_code=204, headers=_PREFLIGHT | _ALLOW)
-        if request.method != "POST":
-            raise WrongMethod(f"a token is asked for with POST, not {request.method}", rule="POST")
-        headers = request.headers
-        body = await guard.read_body(request.scope, receive, self._bank.settings.max_body_kb * 1024)
-        fields = forms.read_fields(headers.get("content-type", ""), body)
-        # Credentials in the body count before those in the header, as with the bank's own clients.
-        credentials = forms.basic_credentials(headers.get("authorization", ""))
-        fields |= {name: text for name, text in credentials.items() if not fields.get(name, "").strip()}
-        request.state.notes = notes = await self._bank.notes(fields.get("client_id"))
-        if "origin" in headers:
+        if scope["method"] != "POST":
+            raise WrongMethod(f"a token is asked for with POST, not {scope['method']}", rule="POST")
+        headers = guard.headers_of(scope)
+        body = await guard.read_body(scope, receive, self._bank.settings.max_body_kb * 1024)
+        fields = forms.read_fields(headers.get(b"content-type", b"").decode("latin-1"), body)
+        if b"authorization" in headers:
+            # Credentials in the body count before those in the header, as with the bank's own clients.
+            credentials = forms.basic_credentials(headers[b"authorization"].decode("latin-1"))
+            fields |= {name: text for name, text in credentials.items() if not fields.get(name, "").strip()}
+        state["notes"] = notes = await self._bank.notes(fields.get("client_id"))
+        if b"origin" in headers:
             notes.remark("secret-in-browser", "client_secret")
         answer = partial(self._issue, fields, notes)
         return await faults.spoilt(self._bank, "token", fields.get("client_id"), answer, _CORS)
@@ -70,15 +71,12 @@ class TokenEndpoint:
     async def _issue(self, fields: Mapping[str, str], notes: Notes) -> Response:
         token, merchant = await self._bank.issue_token(incoming.token_request(fields, notes), notes)
         spelling = SPELLINGS[merchant.dialect]
-        return Response(
-            contracts.encode(
-                "token-response" + spelling.schema_suffix,
-                outgoing.token_response(token, spelling),
-                check=self._bank.settings.self_check,
-            ),
-            headers=_CORS | guard.NO_STORE | guard.hint_headers(notes),
-            media_type="application/json",
+        body = contracts.encode(
+            "token-response" + spelling.schema_suffix,
+            outgoing.token_response(token, spelling),
+            check=self._bank.settings.self_check,
         )
+        return guard.Answer(body, [*_HEADERS, *guard.hints_encoded(notes)])
 
 
 def refused(refusal: Refusal, *, check: bool, headers: dict[str, str] | None = None) -> Response:

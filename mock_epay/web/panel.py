@@ -35,14 +35,11 @@ def tools(view: CheckoutView, language: Language) -> dict[str, Any]:
     }
 
 
-def sent(asked: TokenRequest, order: PaymentObject) -> list[dict[str, Any]]:
+def sent(asked: TokenRequest, order: PaymentObject) -> list[tuple[str, str | None, str | None]]:
     """Put what a token was asked for with beside the payment object: a row for each field, None where it is not."""
     of_object = dict(incoming.object_pairs(order))
     of_token = {_SAME_NAMES.get(name, name): value for name, value in incoming.token_pairs(asked)}
-    return [
-        {"name": name, "token": of_token.get(name), "object": of_object.get(name)}
-        for name in dict.fromkeys((*of_object, *of_token))
-    ]
+    return [(name, of_token.get(name), of_object.get(name)) for name in dict.fromkeys((*of_object, *of_token))]
 
 
 async def _reasons(request: Request) -> Response:

@@ -143,7 +143,7 @@ class PayForm:
 
     async def _open(self, request: Request) -> str:
         limit = self._settings.max_params_kb * 1024
-        if len(request.url.query) > limit:
+        if len(request.scope["query_string"]) > limit:
             rule = f"at most {limit} characters"
             raise TooLarge(f"params is too long: {rule}", field="params", rule=rule, source="setting max_params_kb")
         params = request.query_params.get("params")

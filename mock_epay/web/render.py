@@ -1,11 +1,14 @@
 """The templates of the pages a customer sees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache, partial
 from itertools import pairwise
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.ext import Extension
+from jinja2.lexer import TOKEN_DOT, TOKEN_NAME, TOKEN_STRING, Token, TokenStream
 from markupsafe import Markup
 
 from mock_epay.model import Language
@@ -15,14 +18,15 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 LANG: dict[Language, str] = {"rus": "ru", "kaz": "kk", "eng": "en"}
 SYMBOLS = {"KZT": "₸", "USD": "$"}
+FIELDS = ("pan", "expiry", "cvc", "name", "email", "phone")  # of the pay form
 
 AMEX_DIGITS = 15
 
 
 def page(template: str, *, language: Language, **context: object) -> str:
     """Return a page as HTML; a word or a value that a template misses raises UndefinedError."""
-    known = {"t": words(language), "lang": LANG[language], "language": language, "codes": LANG}
-    return _environment().get_template(template).render(known | context)
+    known = {"lang": LANG[language], "language": language, "codes": LANG}
+    return _environment(language).get_template(template).render(known | context)
 
 
 def part(template: str, *, language: Language, **context: object) -> str:
@@ -41,16 +45,56 @@ def money(amount: Decimal, currency: str, language: Language) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _environment(language: Language) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
+        extensions=[_Spoken],
         autoescape=True,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.globals |= {"t": words(language), "marks": partial(_marks, language)}
     environment.filters |= {"clock": _clock, "fill": _fill, "grouped": _grouped, "plural": _plural}
     return environment
+
+
+def _marks(language: Language, problems: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
+    return _marks_of(language, tuple(problems.items()))
+
+
+@lru_cache(256)
+def _marks_of(language: Language, problems: tuple[tuple[str, str], ...]) -> tuple[Mapping[str, str], ...]:
+    """Return what a form says of each of its fields: attributes, and the problem. Nearly always that is the same."""
+    wrong = dict(problems)
+    return tuple(
+        {name: part(template, language=language, name=name, problem=wrong.get(name, "")) for name in FIELDS}
+        for template in ("_described.html", "_problem.html")
+    )
+
+
+class _Spoken(Extension):
+    """Puts words into a template as it is compiled: to look each of them up would take half of a page's time."""
+
+    def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
+        tokens = [*stream]
+        at = 0
+        while at < len(tokens):
+            word, behind = self._word(tokens, at)
+            yield Token(tokens[at].lineno, TOKEN_STRING, word) if isinstance(word, str) else tokens[at]
+            at = behind if isinstance(word, str) else at + 1
+
+    def _word(self, tokens: list[Token], at: int) -> tuple[Any, int]:
+        """Follow `t.page.name` as far as the words go; return what stands there, and which token is next."""
+        if (tokens[at].type, tokens[at].value) != (TOKEN_NAME, "t") or tokens[at - 1].type == TOKEN_DOT:
+            return None, at
+        found: Any = self.environment.globals["t"]
+        at += 1
+        while tokens[at].type == TOKEN_DOT and isinstance(found, dict) and tokens[at + 1].value in found:
+            found = found[tokens[at + 1].value]
+            at += 2
+        return found, at
 
 
 def _plural(number: int, forms: Sequence[str]) -> str:

@@ -5,15 +5,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+from typing import TYPE_CHECKING, Any, Final
 
 from mock_epay import resources
 from mock_epay.errors import BadField, InvalidClient, InvalidScope, Refusal, UnsupportedGrant, excerpt
 from mock_epay.notes import Notes
+from mock_epay.wire import quick
+
+if TYPE_CHECKING:  # it is imported when the first schema is broken: that takes as long as to start all else
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 # Fields whose refusal is not a plain `invalid_request`: credentials always, the others when they are there and wrong.
 _CREDENTIALS: Final = dict.fromkeys(("client_id", "client_secret"), InvalidClient)
@@ -22,6 +23,7 @@ AMOUNT_INVALID: Final = 470
 DESCRIPTION_TOO_LONG: Final = 3298
 _CODES: Final = {"amount": AMOUNT_INVALID, "description": DESCRIPTION_TOO_LONG}
 _NAMES_OF_ORDERS: Final = frozenset({"invoiceId", "invoice_id"})  # without one there is no order to be lenient about
+_as_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MAKES_USELESS: Final = frozenset({"type", "const"})  # keywords whose break leaves a value that no rule can use
 _NEAR: Final = 0.85  # as difflib measures it
 _MOST_COMPARED: Final = 50  # fields; to compare names takes longer than all else that is done with them
@@ -32,9 +34,9 @@ def check_request(name: str, fields: dict[str, Any], notes: Notes) -> None:
 
     What the schema calls lenient is left to `notes`; what cannot be used even so is taken out of `fields`.
     """
-    broken = [(found, _explain(name, fields, found)) for found in _validator(name).iter_errors(fields)]
-    if not broken:
+    if _quick(name)(fields):
         return
+    broken = [(found, _explain(name, fields, found)) for found in _validator(name).iter_errors(fields)]
     order = list(resources.schema(name)["properties"])
     broken.sort(key=lambda pair: order.index(str(pair[1].field).partition(".")[0]))
     for found, refusal in broken:
@@ -56,6 +58,8 @@ def check_closed(name: str, fields: Mapping[str, Any]) -> None:
         BadField: a field breaks its rule.
 
     """
+    if _quick(name)(fields):
+        return
     found = next(iter(_validator(name).iter_errors(fields)), None)
     if found is None:
         return
@@ -79,6 +83,8 @@ def check_closed(name: str, fields: Mapping[str, Any]) -> None:
 def near_names(name: str, fields: Mapping[str, object], notes: Notes) -> None:
     """Remark on fields that the schema does not have, but nearly."""
     known = resources.schema(name)["properties"]
+    if fields.keys() <= known.keys():
+        return
     for field in list(fields.keys() - known.keys())[:_MOST_COMPARED]:
         nearest = difflib.get_close_matches(field, known, n=1, cutoff=_NEAR)
         if nearest:
@@ -92,24 +98,34 @@ def encode(name: str, body: Mapping[str, object] | Sequence[object], *, check: b
         jsonschema.ValidationError: the sandbox was about to send what its own schema forbids.
 
     """
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    if check:
-        _validator(name).validate(json.loads(text))
+    text = _as_json(body)
+    if check and not _quick(name)(read := json.loads(text)):
+        _validator(name).validate(read)
     return text.encode("utf-8", "replace")
 
 
-def _max_bytes(_: Draft202012Validator, most: int, text: object, __: object) -> Iterator[ValidationError]:
-    if isinstance(text, str) and len(text.encode("utf-8", "surrogatepass")) > most:
-        yield ValidationError(f"more than {most} bytes")
-
-
-_Validator = extend(Draft202012Validator, {"x-maxBytes": _max_bytes})  # type: ignore[no-untyped-call]
+@cache
+def _quick(name: str) -> quick.Check:
+    return quick.check_of(_whole(resources.schema(name)))
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    validator: Draft202012Validator = _Validator(_whole(resources.schema(name)))
+def _validator(name: str) -> "Draft202012Validator":
+    validator: Draft202012Validator = _validators()(_whole(resources.schema(name)))
     return validator
+
+
+@cache
+def _validators() -> Any:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    def max_bytes(_: Draft202012Validator, most: int, text: object, __: object) -> Iterator[ValidationError]:
+        if isinstance(text, str) and len(text.encode("utf-8", "surrogatepass")) > most:
+            yield ValidationError(f"more than {most} bytes")
+
+    return extend(Draft202012Validator, {"x-maxBytes": max_bytes})  # type: ignore[no-untyped-call]
 
 
 def _whole(part: Any) -> Any:
@@ -122,7 +138,7 @@ def _whole(part: Any) -> Any:
     return _whole(resources.schema(part["$ref"].removesuffix(".json"))) | inner if "$ref" in part else inner
 
 
-def _explain(name: str, fields: Mapping[str, Any], found: ValidationError) -> BadField:
+def _explain(name: str, fields: Mapping[str, Any], found: "ValidationError") -> BadField:
     """Turn what jsonschema found into the field, its value, the rule and where it stands."""
     schema = resources.schema(name)
     field = ".".join(str(step) for step in found.absolute_path) or _missing(found, fields)
@@ -142,7 +158,7 @@ def _row(schema: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     return row
 
 
-def _missing(found: ValidationError, fields: Mapping[str, Any]) -> str:
+def _missing(found: "ValidationError", fields: Mapping[str, Any]) -> str:
     """Name the field that is not there. jsonschema tells it in words only, so it is looked up again."""
     needed: Any = found.validator_value
     names: Iterable[str] = needed["invoiceID"] if isinstance(needed, dict) else needed

@@ -1,0 +1,75 @@
+"""A table of addresses in front of Starlette's router, which tries one pattern after the other."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NoReturn
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_FAILURE: Final = "mock_epay.failure"
+
+_Way = tuple[
+    Route, ASGIApp, frozenset[str] | None, str
+]  # what answers, to which methods, and what the last step is called
+
+
+class Application(Starlette):
+    """Starlette's application; what is asked at an address of the table does not go through its router.
+
+    In the table are the routes whose addresses are whole, or end in a name. All others, methods that a route does
+    not take, and whatever goes wrong, go the usual way.
+    """
+
+    def __init__(
+        self, routes: Sequence[BaseRoute], exception_handlers: Mapping[Any, Callable[..., Any]], **more: Any
+    ) -> None:
+        super().__init__(routes=routes, exception_handlers=exception_handlers, **more)
+        self._failing = Starlette(routes=[Mount("/", _fail)], exception_handlers=exception_handlers)
+        self._ways: dict[str, _Way] = {}
+        self._folders: dict[str, _Way] = {}
+        for route in routes:
+            if isinstance(route, Route):
+                self._enter(route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        way = self._way(scope) if scope["type"] == "http" else None
+        if way is None:
+            await super().__call__(scope, receive, send)
+            return
+        try:
+            await way(scope, receive, send)
+        except Exception as wrong:  # noqa: BLE001  (the usual way knows what to answer, and raises what is a fault)
+            scope[_FAILURE] = wrong
+            await self._failing(scope, receive, send)
+
+    def _enter(self, route: Route) -> None:
+        """Put a route into the table, if it is one for that."""
+        name = next(iter(route.param_convertors), "")
+        way = (route, route.app, frozenset(route.methods) if route.methods else None, name)
+        folder, _, last = route.path.rpartition("/")
+        if not name:
+            self._ways.setdefault(route.path, way)
+        elif last == f"{{{name}}}":
+            self._folders.setdefault(folder, way)
+
+    def _way(self, scope: Scope) -> ASGIApp | None:
+        """Find what answers a request, and note what its address names."""
+        path: str = scope["path"]
+        found, named = self._ways.get(path), {}
+        if found is None:
+            folder, _, last = path.rpartition("/")
+            found = self._folders.get(folder)
+            if found is None or not last:
+                return None
+            named = {found[3]: last}
+        route, way, methods, _ = found
+        if methods is not None and scope["method"] not in methods:
+            return None
+        scope["endpoint"], scope["path_params"] = route.endpoint, named
+        return way
+
+
+async def _fail(scope: Scope, _: Receive, __: Send) -> NoReturn:
+    raise scope[_FAILURE]
