@@ -25,10 +25,13 @@
     form.querySelector("[type=submit]").focus();
   }
 
-  for (const card of document.querySelectorAll("[data-pan]")) {
+  const anyReason = document.querySelector("#any-reason");
+
+  // Cards that have no date and code of their own take any, as a card for a reason does.
+  for (const card of document.querySelectorAll("[name=autofill]")) {
     card.addEventListener("click", (event) => {
       event.preventDefault();
-      fillIn(card.dataset.pan, card.dataset);
+      fillIn(card.value, card.dataset.cvc ? card.dataset : anyReason.dataset);
     });
   }
 
@@ -126,5 +129,5 @@
     });
   }
 
-  reasonBox(document.querySelector("#any-reason"));
+  reasonBox(anyReason);
 })();
