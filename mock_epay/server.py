@@ -35,7 +35,6 @@ T = TypeVar("T")
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
 _BACKLOG: Final = 2048  # as uvicorn has it
 _TICKS: Final = round(SWEEP_S / 0.1)  # of uvicorn's, each of which takes so long
-_HANDSHAKE_S: Final = 10
 # How long, at the end, what is being answered may go on, such as a stream of events; then what will be answered; then
 # what is done for those whose connections have gone.
 _DRAINS_S: Final = (0.2, 0.25)
@@ -78,15 +77,15 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
         def ready() -> None:
             announce(doors.url, doors.tls_url)
 
-        if settings.workers == 1:
+        if settings.workers > 1:
+            try:
+                workers.run(settings.workers, _worker, (settings, replace(doors, context=None), write), ready)
+            except WorkerError as wrong:
+                raise ServerError(str(wrong)) from None
+        else:
             journal = _journal(settings, doors, write)
             store = store_at(settings.store, journal.hear)
             _Server(Bank(store, settings), found, doors, ready, journal.mourn).serve_all()
-            return
-        try:
-            workers.run(settings.workers, _worker, (settings, replace(doors, context=None), write), ready)
-        except WorkerError as wrong:
-            raise ServerError(str(wrong)) from None
 
 
 @contextmanager
@@ -176,6 +175,7 @@ class _Server(uvicorn.Server):
         self._doors = doors
         self._ready = ready
         self._lost = lost
+        self._request_s = bank.settings.request_s
         self._store = bank.store
 
     def serve_all(self) -> None:
@@ -223,7 +223,7 @@ class _Server(uvicorn.Server):
             lambda: make(**state),
             sock=listener,
             ssl=self._doors.context,
-            ssl_handshake_timeout=_HANDSHAKE_S,
+            ssl_handshake_timeout=self._request_s,
             backlog=_BACKLOG,
         )
 

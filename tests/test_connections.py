@@ -247,6 +247,15 @@ def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
             assert b"HTTP/1.1 431 " in rest(client)
 
 
+def test_who_never_ends_a_handshake_is_left(tmp_path: Path) -> None:
+    settings = Settings(port=0, tls=True, tls_port=0, tls_dir=str(tmp_path), request_s=HASTE_S)
+    with running(settings) as sandbox:
+        place = ("127.0.0.1", int(sandbox.tls_url.rpartition(":")[2]))
+        with socket.create_connection(place, PATIENCE_S) as client:
+            client.sendall(b"\x16\x03\x01")
+            assert rest(client) == b""
+
+
 @pytest.mark.parametrize(
     ("begun", "drop"),
     [
