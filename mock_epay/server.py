@@ -33,6 +33,8 @@ from mock_epay.workers import WorkerError
 T = TypeVar("T")
 
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
+_FILES: Final = 65_536
+_ENDLESS: Final = 2**63
 _BACKLOG: Final = 2048  # as uvicorn has it
 _TICKS: Final = round(SWEEP_S / 0.1)  # of uvicorn's, each of which takes so long
 # How long, at the end, what is being answered may go on, such as a stream of events; then what will be answered; then
@@ -72,6 +74,7 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
 
     """
     found = _understood(settings)
+    _allow_many_files()
     with _doors(settings) as doors:
 
         def ready() -> None:
@@ -238,6 +241,15 @@ def _worker(settings: Settings, doors: _Doors, write: Callable[[str], object], r
 
 def _journal(settings: Settings, doors: _Doors, write: Callable[[str], object]) -> Journal:
     return Journal(doors.url, FORMS[settings.log], write)
+
+
+def _allow_many_files() -> None:
+    """Let as many connections be open as clients may have: a usual shell allows a thousand files, and no more."""
+    with suppress(ImportError, OSError):  # there is no such thing everywhere
+        import resource  # noqa: PLC0415
+
+        soft, hard = (limit % _ENDLESS for limit in resource.getrlimit(resource.RLIMIT_NOFILE))  # -1 is without end
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(_FILES, hard)), hard))
 
 
 def _checker(url: str, control_token: str) -> CheckHandler:
