@@ -245,7 +245,7 @@ def _journal(settings: Settings, doors: _Doors, write: Callable[[str], object]) 
 
 def _allow_many_files() -> None:
     """Let as many connections be open as clients may have: a usual shell allows a thousand files, and no more."""
-    with suppress(ImportError, OSError):  # there is no such thing everywhere
+    with suppress(ImportError, OSError, ValueError):  # there is no such thing everywhere
         import resource  # noqa: PLC0415
 
         soft, hard = (limit % _ENDLESS for limit in resource.getrlimit(resource.RLIMIT_NOFILE))  # -1 is without end
