@@ -6,6 +6,8 @@
 # make check   only the style, types and layers
 # make image   build the container image; make test-image tests it with docker or podman
 # make test-offline   run what Chromium tests where there is no network but loopback
+# make soak    trade for MINUTES=30 at 70 % of the most there is, with receivers that fail and worlds that come and go
+# make audit   look up what is known to be wrong with the locked packages
 # make lock    take newer packages into the image
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +15,7 @@ BIN := $(VENV)/bin
 NODE_MODULES := tests/js/node_modules/.installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
-.PHONY: run test test-slow test-browsers test-crash test-image test-offline check format bench bench-stores build image lock clean
+.PHONY: run test test-slow test-browsers test-crash test-image test-offline check format bench bench-stores soak audit build image lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/mock-epay
@@ -75,6 +77,12 @@ bench: $(VENV)/.dev
 
 bench-stores: $(VENV)/.dev postgresql
 	$(BIN)/python tests/bench_stores.py
+
+soak: $(VENV)/.dev
+	$(BIN)/python tests/soak.py --minutes $(or $(MINUTES),30)
+
+audit: $(VENV)/.dev
+	$(BIN)/python tests/audit.py docker/requirements.lock docker/build.lock
 
 build: $(VENV)/.dev
 	$(BIN)/python -m build --outdir dist

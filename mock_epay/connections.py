@@ -18,7 +18,7 @@ SWEEP_S: Final = 0.2  # how often each connection is looked at
 MOST_HEADERS: Final = 100
 MOST_AHEAD: Final = 100  # requests that a client may send before it has an answer
 
-# What Java's client sends with each first request. Behind an offer the parser takes a body for the other protocol.
+# What Java's client sends with the first request. Behind an offer the parser takes a body for the other protocol.
 _OFFER: Final = b"\r\nUpgrade: h2c\r\n"
 _NO_OFFER: Final = b"\r\nOffered: h2c\r\n"
 _LONGEST_ADDRESS: Final = 0xFFFF  # that the parser can take apart
@@ -71,6 +71,9 @@ class Connection(HttpToolsProtocol):
     The application may drop the connection too, without an answer; the scope's extensions say how.
     """
 
+    # uvicorn's has nearly as many attributes as Python keeps in its quick way; with these it would have too many.
+    __slots__ = ("_chunk", "_deaf", "_fed", "_limits", "_name", "_seen", "_sweeps")
+
     def __init__(self, limits: Limits, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._limits = limits
@@ -104,7 +107,7 @@ class Connection(HttpToolsProtocol):
         if self._deaf:
             return
         self._unset_keepalive_if_required()
-        if _OFFER in data:
+        if self.cycle is None and _OFFER in data:
             data = data.replace(_OFFER, _NO_OFFER, 1)
         self._chunk = len(data)
         self._fed += self._chunk
@@ -127,15 +130,6 @@ class Connection(HttpToolsProtocol):
         self._fed = self._chunk
         self.scope["extensions"] = {faults.DROP: self.transport.abort}  # type: ignore[dict-item]
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; what comes behind the body is nothing that anybody asks for."""
-        if self._in_body():
-            return
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
-
     def on_headers_complete(self) -> None:
         """Hand the request on, if it is of a size to be read and not one of too many."""
         if len(self.headers) > MOST_HEADERS:
@@ -145,6 +139,7 @@ class Connection(HttpToolsProtocol):
         if self._fed > self._limits.head:
             self._check_head(len(self.url) + sum(len(name) + len(value) for name, value in self.headers))
         super().on_headers_complete()
+        self.headers = []  # for what comes behind the body, which nobody asks for
         if len(self.pipeline) > MOST_AHEAD:
             raise _TooMuchError(Busy, "there are too many requests", f"at most {MOST_AHEAD} before an answer")
 
@@ -179,7 +174,9 @@ class Connection(HttpToolsProtocol):
         """Refuse a message that is too large although it has not ended."""
         if not self._in_body():
             self._check_head(self._fed)
-        elif self._fed > self._limits.chunked and any(name == b"transfer-encoding" for name, _ in self.headers):
+        elif self._fed > self._limits.chunked and any(
+            name == b"transfer-encoding" for name, _ in self.scope["headers"]
+        ):
             rule = f"at most {self._limits.chunked} bytes with all its chunks"
             raise _TooMuchError(TooLarge, "the body is too long", rule, "max_body_kb")
 

@@ -35,9 +35,10 @@ from mock_epay.workers import WorkerError
 T = TypeVar("T")
 
 _PATIENCE_S: Final = 10  # how long a thread may take to start or stop before something is wrong
+_FILES: Final = 65_536
+_ENDLESS: Final = 2**63
 _BACKLOG: Final = 2048  # as uvicorn has it
 _TICKS: Final = round(SWEEP_S / 0.1)  # of uvicorn's, each of which takes so long
-_HANDSHAKE_S: Final = 10
 # How long, at the end, what is being answered may go on, such as a stream of events; then what will be answered; then
 # what is done for those whose connections have gone.
 _DRAINS_S: Final = (0.2, 0.25)
@@ -75,18 +76,19 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
 
     """
     found = _understood(settings)
+    _allow_many_files()
     with _doors(settings) as doors:
 
         def ready() -> None:
             announce(doors.url, doors.tls_url)
 
-        if settings.workers == 1:
+        if settings.workers > 1:
+            try:
+                workers.run(settings.workers, _worker, (settings, replace(doors, context=None), write), ready)
+            except WorkerError as wrong:
+                raise ServerError(str(wrong)) from None
+        else:
             _Server(settings, found, doors, ready, write).serve_all()
-            return
-        try:
-            workers.run(settings.workers, _worker, (settings, replace(doors, context=None), write), ready)
-        except WorkerError as wrong:
-            raise ServerError(str(wrong)) from None
 
 
 @contextmanager
@@ -187,6 +189,7 @@ class _Server(uvicorn.Server):
         self._ready = ready
         self._lost = journal.mourn
         self._store = self.bank.store
+        self._request_s = settings.request_s
 
     def serve_all(self) -> None:
         """Serve at all doors until it is to end."""
@@ -233,7 +236,7 @@ class _Server(uvicorn.Server):
             lambda: make(**state),
             sock=listener,
             ssl=self._doors.context,
-            ssl_handshake_timeout=_HANDSHAKE_S,
+            ssl_handshake_timeout=self._request_s,
             backlog=_BACKLOG,
         )
 
@@ -243,6 +246,15 @@ def _worker(settings: Settings, doors: _Doors, write: Callable[[str], object], r
     if doors.tls_listener is not None:
         doors = replace(doors, context=_vouched(settings)[1])
     _Server(settings, _understood(settings), doors, ready, write).serve_all()
+
+
+def _allow_many_files() -> None:
+    """Let as many connections be open as clients may have: a usual shell allows a thousand files, and no more."""
+    with suppress(ImportError, OSError, ValueError):  # there is no such thing everywhere
+        import resource  # noqa: PLC0415
+
+        soft, hard = (limit % _ENDLESS for limit in resource.getrlimit(resource.RLIMIT_NOFILE))  # -1 is without end
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(_FILES, hard)), hard))
 
 
 def _checker(url: str, control_token: str) -> CheckHandler:

@@ -16,6 +16,7 @@ _log: Final = logging.getLogger("mock_epay")
 _SPAWN: Final = multiprocessing.get_context("spawn")
 _PATIENCE_S: Final = 10.0
 _PAUSE_S: Final = 0.5
+_BY_SIGNAL: Final = 128
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -30,7 +31,8 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready
 
     Raises:
         WorkerError: one of the first never got so far.
-        KeyboardInterrupt: Ctrl-C, or another signal to end.
+        KeyboardInterrupt: Ctrl-C.
+        SystemExit: another signal to end; it has the exit code that shells have for that.
 
     """
     before = {number: signal.signal(number, _interrupted) for number in _SIGNALS}
@@ -109,8 +111,8 @@ def _outlive_nobody() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
+def _interrupted(number: int, _: object) -> None:
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(_BY_SIGNAL + number)
 
 
 def _ended(*_: object) -> None:

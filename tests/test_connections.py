@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from soak import weight
 from support import PATIENCE_S, eventually
+from test_cli import MODULE, serving
 
 from mock_epay import lz
 from mock_epay.connections import MOST_AHEAD, MOST_HEADERS
@@ -39,9 +41,10 @@ def hasty() -> Iterator[Sandbox]:
 
 
 @contextmanager
-def connected(sandbox: Sandbox, **options: int) -> Iterator[socket.socket]:
-    """Connect; `SO_RCVBUF` and its like have to be set before that."""
+def connected(sandbox: Sandbox, at: str = "127.0.0.1", **options: int) -> Iterator[socket.socket]:
+    """Connect from an address; `SO_RCVBUF` and its like have to be set before that."""
     with socket.socket() as client:
+        client.bind((at, 0))
         for name, number in options.items():
             client.setsockopt(socket.SOL_SOCKET, getattr(socket, name), number)
         client.settimeout(PATIENCE_S)
@@ -247,6 +250,15 @@ def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
             assert b"HTTP/1.1 431 " in rest(client)
 
 
+def test_who_never_ends_a_handshake_is_left(tmp_path: Path) -> None:
+    settings = Settings(port=0, tls=True, tls_port=0, tls_dir=str(tmp_path), request_s=HASTE_S)
+    with running(settings) as sandbox:
+        place = ("127.0.0.1", int(sandbox.tls_url.rpartition(":")[2]))
+        with socket.create_connection(place, PATIENCE_S) as client:
+            client.sendall(b"\x16\x03\x01")
+            assert rest(client) == b""
+
+
 @pytest.mark.parametrize(
     ("begun", "drop"),
     [
@@ -349,6 +361,29 @@ def test_a_crowd_is_not_even_told(hasty: Sandbox) -> None:
             client.sendall(HEALTH + b"\r\n")
         assert rest(crowd[-1]) == b""
         assert [answer(client)[0] for client in crowd[:CROWD]] == [200] * CROWD
+
+
+def test_a_crowd_is_in_nobody_elses_way(hasty: Sandbox) -> None:
+    eventually(lambda: _connections(hasty) == 0)
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(connected(hasty, at="127.0.0.2")) for _ in range(CROWD + 50)]
+        for client in crowd:
+            client.sendall(b"GET /")
+        with connected(hasty) as client:
+            assert said(client, HEALTH + b"\r\n")[0] == 200
+
+
+def test_a_flood_is_not_kept_and_files_do_not_run_out() -> None:
+    few_files = ("sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh")
+    with serving(*few_files, *MODULE, "--port", "0") as sandbox, ExitStack() as stack:
+        place = ("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        before = weight(sandbox.process.pid)
+        flood = [stack.enter_context(socket.create_connection(place, PATIENCE_S)) for _ in range(200)]
+        for client in flood:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                client.sendall(HEALTH + b"X: " + b"x" * 2_000_000)
+        assert [answer(client)[0] for client in flood] == [431] * len(flood)
+        assert weight(sandbox.process.pid) - before < 30
 
 
 def _connections(sandbox: Sandbox) -> int:

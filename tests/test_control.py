@@ -870,7 +870,7 @@ def test_rules_of_a_file_hold_for_every_merchant(tmp_path: Path) -> None:
         ("[[rules]]\nmatch = {}\nthen = { plan = 'soon' }", "one of immediate"),
         ("[[rules]]\nmatch = {}\nthen = { reason_code = 1 }", "rules.0.then.reason_code"),
         ("[[rules]]\nthen = {}", "rules.0.match is missing"),
-        (b"\xff", "can't decode"),
+        (b"\xff", "UTF-8 is needed"),
     ],
 )
 def test_a_file_of_rules_that_cannot_be_used_is_one_clear_line(

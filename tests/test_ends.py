@@ -175,6 +175,16 @@ def test_a_shop_that_has_a_notice_before_it_is_waited_for() -> None:
             assert "lost" not in sandbox.process.communicate(timeout=PATIENCE_S)[0]
 
 
+def test_workers_end_together(tmp_path: Path) -> None:
+    with serving(*MODULE, "--port", "0", "--store", f"sqlite:///{tmp_path}/store.db", "--workers", "2") as sandbox:
+        for number in range(1, 5):
+            pay(sandbox, number)
+        took, code, said = sandbox.stop(signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
+    assert "lost" not in said
+    assert took < PATIENCE_S / 2
+
+
 def test_what_a_database_keeps_goes_out_when_it_is_back(tmp_path: Path) -> None:
     command = (*MODULE, "--port", "0", "--store", f"sqlite:///{tmp_path}/store.db")
     with socket.create_server(("127.0.0.1", 0)) as shop:

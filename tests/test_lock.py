@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from audit import verdict
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -38,3 +39,24 @@ def test_each_package_has_its_hashes_and_no_address(lock: str) -> None:
         assert re.search(r" --hash=sha256:[0-9a-f]{64}", block), block
     assert "://" not in text
     assert "--index" not in text
+
+
+def test_an_audit_tells_what_is_wrong_and_what_nobody_knows() -> None:
+    sound = {"name": "a", "version": "1", "vulns": []}
+    unknown = {"name": "b", "version": "2", "skip_reason": "Dependency not found"}
+    bad = {
+        "name": "c",
+        "version": "3",
+        "vulns": [{"id": "CVE-1", "fix_versions": ["4"]}, {"id": "X", "fix_versions": []}],
+    }
+    assert verdict([sound]) == (["1 of 1 packages were looked up, 0 of them are known to be vulnerable"], True)
+    assert verdict([sound, unknown, bad]) == (
+        [
+            "c 3: CVE-1, mended in 4",
+            "c 3: X, mended in no version yet",
+            "2 of 3 packages were looked up, 1 of them are known to be vulnerable",
+        ],
+        False,
+    )
+    lines, good = verdict([unknown])
+    assert (lines[-1].partition(":")[0], good) == ("the vulnerability service cannot be reached from here", True)
