@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
@@ -103,7 +104,18 @@ def _max_bytes(_: Draft202012Validator, most: int, text: object, __: object) -> 
         yield ValidationError(f"more than {most} bytes")
 
 
-_Validator = extend(Draft202012Validator, {"x-maxBytes": _max_bytes})  # type: ignore[no-untyped-call]
+def _pattern(_: Draft202012Validator, pattern: str, text: object, __: object) -> Iterator[ValidationError]:
+    if isinstance(text, str) and not _expression(pattern).search(text):
+        yield ValidationError(f"not of the form {pattern}")
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Read a pattern as JSON Schema means it: its `$` is the very end, Python's may have a line break behind it."""
+    return re.compile(rf"{pattern[:-1]}\Z" if pattern.endswith("$") else pattern)
+
+
+_Validator = extend(Draft202012Validator, {"x-maxBytes": _max_bytes, "pattern": _pattern})  # type: ignore[no-untyped-call]
 
 
 @cache
