@@ -3,6 +3,7 @@
 # make test-slow   each state of each page under axe, with pictures; invoices as tests of other languages; a few kills
 # make test-crash  kill processes and databases under load, KILLS=200 times
 # make test-browsers   the pay page and the widget in Firefox and WebKit
+# make fuzz    a short fuzzing of what takes strangers' bytes; RUNS=1000000 for a long one
 # make check   only the style, types and layers
 # make image   build the container image; make test-image tests it with docker or podman
 # make test-offline   run what Chromium tests where there is no network but loopback
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 NODE_MODULES := tests/js/node_modules/.installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
-.PHONY: run test test-slow test-browsers test-crash test-image test-offline check format bench bench-stores soak audit build image lock clean
+.PHONY: run test fuzz test-slow test-browsers test-crash test-image test-offline check format bench bench-stores soak audit build image lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/mock-epay
@@ -29,6 +30,12 @@ test: check chromium php postgresql $(NODE_MODULES)
 
 test-slow: $(VENV)/.dev chromium php $(NODE_MODULES)
 	$(BIN)/python -m pytest -n $(or $(WORKERS),2) -m slow $(PYTEST_ARGS)
+
+# A run ends at the first fault and leaves the input in test-artifacts/fuzz.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo "atheris has no wheel for this machine and Python" >&2; exit 1; }
+	$(BIN)/python tests/fuzzing/fuzz.py $(or $(RUNS),10000) $(TARGETS)
 
 test-browsers: $(VENV)/.dev engines certutil
 	$(BIN)/python -m pytest tests/browsers $(PYTEST_ARGS)

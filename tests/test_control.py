@@ -189,7 +189,7 @@ def test_what_is_no_json_object_is_refused(world: World, text: str) -> None:
     address = f"{CONTROL}/merchants/{world.client_id}/payments"
     response = world.http.post(address, content=text, headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()["field"]) == (400, "body")
-    assert "a JSON object, or nothing" in response.json()["message"]
+    assert "a JSON object of whole characters, or nothing" in response.json()["message"]
 
 
 @pytest.mark.parametrize(

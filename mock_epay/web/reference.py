@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from mock_epay import resources
 from mock_epay.web import guard
 
-_PAGE: Final = resources.STATIC / "reference"
+_PAGE: Final = resources.STATIC / "reference.html"
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -35,7 +35,7 @@ def routes() -> list[BaseRoute]:
         Route("/openapi.json", _document),
         Route("/docs", _page),
         *(Route(f"/docs/{name}", _swagger_ui) for name in _SWAGGER_UI),
-        Mount("/docs/static", StaticFiles(directory=_PAGE)),
+        Mount("/docs/static", StaticFiles(directory=resources.STATIC / "reference")),
     ]
 
 
@@ -67,7 +67,7 @@ async def _document(_: Request) -> Response:
 
 
 async def _page(_: Request) -> Response:
-    return FileResponse(_PAGE / "index.html", headers=_HEADERS)
+    return FileResponse(_PAGE, headers=_HEADERS)
 
 
 async def _swagger_ui(request: Request) -> Response:

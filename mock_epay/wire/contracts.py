@@ -125,7 +125,11 @@ def _validators() -> Any:
         if isinstance(text, str) and len(text.encode("utf-8", "surrogatepass")) > most:
             yield ValidationError(f"more than {most} bytes")
 
-    return extend(Draft202012Validator, {"x-maxBytes": max_bytes})  # type: ignore[no-untyped-call]
+    def matches(_: Draft202012Validator, pattern: str, text: object, __: object) -> Iterator[ValidationError]:
+        if isinstance(text, str) and not quick.expression(pattern).search(text):
+            yield ValidationError(f"not of the form {pattern}")
+
+    return extend(Draft202012Validator, {"x-maxBytes": max_bytes, "pattern": matches})  # type: ignore[no-untyped-call]
 
 
 def _whole(part: Any) -> Any:

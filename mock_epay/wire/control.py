@@ -61,16 +61,17 @@ def body(text: bytes) -> dict[str, Any]:
     """Read a body; an empty one is an empty object.
 
     Raises:
-        BadField: it is not a JSON object.
+        BadField: it is not a JSON object, or a text in it has half of a surrogate pair, which nobody could send back.
 
     """
     incoming.check_depth(text)
     try:
         read = json.loads(text, parse_float=_exact, parse_constant=str) if text.strip() else {}
+        json.dumps(read, ensure_ascii=False, default=str).encode()
     except ValueError:
         read = None
     if not isinstance(read, dict):
-        raise BadField("body", "(not shown)", "a JSON object, or nothing", "RFC 8259")
+        raise BadField("body", "(not shown)", "a JSON object of whole characters, or nothing", "RFC 8259")
     return read
 
 

@@ -7,6 +7,7 @@ be right about what is wrong: a rule that it does not know, or a value of an odd
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from math import inf
 from typing import Any, Final
 
@@ -51,6 +52,12 @@ def _text(schema: Mapping[str, Any]) -> Check:
     search = re.compile(schema.get("pattern", "")).search
     least, most = schema.get("minLength", 0), schema.get("maxLength", inf)
     return lambda value: type(value) is str and least <= len(value) <= most and search(value) is not None
+
+
+@cache
+def expression(pattern: str) -> re.Pattern[str]:
+    """Read a pattern as JSON Schema means it: its `$` is the very end, Python's may have a line break behind it."""
+    return re.compile(rf"{pattern[:-1]}\Z" if pattern.endswith("$") else pattern)
 
 
 def _for_some(types: frozenset[type], check: Check) -> Check:
@@ -129,7 +136,7 @@ def _any_of(rule: Sequence[Mapping[str, Any]], _: Mapping[str, Any]) -> Check:
 
 
 def _pattern(rule: str, _: Mapping[str, Any]) -> Check:
-    search = re.compile(rule).search
+    search = expression(rule).search
     return lambda value: search(value) is not None
 
 

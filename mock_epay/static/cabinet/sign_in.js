@@ -29,7 +29,8 @@ else document.body.dataset.state = "open";
 // The way back is a page of this merchant's cabinet, or none.
 function enter(clientId) {
   const home = `/cabinet/${encodeURIComponent(clientId)}`;
-  const wish = new URL(new URLSearchParams(location.search).get("next") ?? "", location.origin);
+  const next = new URLSearchParams(location.search).get("next") ?? "";
+  const wish = new URL(/^\/[^/\\]/.test(next) ? next : "/", location.origin);
   const own = wish.origin === location.origin && (wish.pathname === home || wish.pathname.startsWith(`${home}/`));
   location.replace(own ? wish.pathname + wish.search : address(home));
 }
