@@ -116,7 +116,10 @@ class MemoryStore:
         events = Kept(
             kept=sum(len(world.events) for world in worlds), forgotten=sum(world.forgotten[Event] for world in worlds)
         )
-        waiting = sum(kind is Delivery for world in worlds for kind, _ in (*world.due, *world.claimed))
+        waiting = Kept(
+            kept=sum(kind is Delivery for world in worlds for kind, _ in (*world.due, *world.claimed)),
+            forgotten=sum(world.lost for world in worlds),
+        )
         return Tally(
             worlds=len(worlds), transactions=kept[Transaction], events=events, bodies=kept[Attempt], waiting=waiting
         )
@@ -357,6 +360,7 @@ class _World:
         self.held = False
         self.orders = Orders()
         self.forgotten: Counter[type] = Counter()
+        self.lost = 0  # postlinks that were forgotten before they were sent
         self.unlooked = 0  # things and events kept since room was made
         self.events: list[Event] = []
         self._before = before
@@ -416,6 +420,7 @@ class _World:
         if thing is None:
             return False
         self.forgotten[kind] += 1
+        self.lost += kind is Delivery and bounds.under_way(thing)
         for attribute in SHAPES[kind].found_by:
             if value := getattr(thing, attribute):
                 self._lose(kind, attribute, value, key)

@@ -165,7 +165,7 @@ class SqlStore:
         (row,) = await self.database.rows(self.say[f"count_worlds{of}"], *asked)
         if client_id is not None and not row[0]:
             raise UnknownMerchantError(client_id)
-        worlds, transactions, events, bodies, kept = (int(number or 0) for number in row)
+        worlds, transactions, events, bodies, unsent, kept = (int(number or 0) for number in row)
         rows = await self.database.rows(self.say[f"count_things{of}"], *asked)
         count = {kind: (number, due) for kind, number, due in rows}
         return Tally(
@@ -173,7 +173,7 @@ class SqlStore:
             transactions=Kept(kept=count.get("Transaction", (0, 0))[0], forgotten=transactions),
             events=Kept(kept=kept, forgotten=events),
             bodies=Kept(kept=count.get("Attempt", (0, 0))[0], forgotten=bodies),
-            waiting=count.get("Delivery", (0, 0))[1],
+            waiting=Kept(kept=count.get("Delivery", (0, 0))[1], forgotten=unsent),
         )
 
     async def make_room(self, merchant: Merchant, came: int) -> None:

@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
 from mock_epay.model import Merchant
 from mock_epay.store import bounds
 from mock_epay.store.bounds import Order
 from mock_epay.store.sql.database import Transaction
+
+_UNSENT: Final = "postlinks that were not sent"
 
 
 async def make_room(transaction: Transaction, say: Mapping[str, str], merchant: Merchant) -> None:
@@ -21,7 +24,7 @@ async def make_room(transaction: Transaction, say: Mapping[str, str], merchant: 
     last = (await transaction.rows(say["world"], client_id))[0][3]
     events = len(await transaction.rows(say["forget_old_events"], client_id, last - merchant.keep_events))
     if forgotten or events:
-        facts = (forgotten["Transaction"], events, forgotten["Attempt"])
+        facts = (forgotten["Transaction"], events, forgotten["Attempt"], forgotten[_UNSENT])
         await transaction.rows(say["forgotten"], client_id, *facts)
 
 
@@ -42,7 +45,8 @@ async def _forget_orders(transaction: Transaction, say: Mapping[str, str], merch
             break
         del oldest[order.number]
         rows = await transaction.rows(say["forget_order"], client_id, order.number)
-        forgotten.update(kind for (kind,) in rows)
+        forgotten.update(kind for kind, _ in rows)
+        forgotten[_UNSENT] += sum(kind == "Delivery" and going for kind, going in rows)
     return forgotten
 
 

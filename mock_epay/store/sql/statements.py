@@ -8,6 +8,7 @@ _WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, serial, life,
 _COUNTED: Final = "SELECT kind, COUNT(*), COUNT(due_us) FROM things"
 # Numbers of events follow one another, so the first and the last tell how many there are.
 _TALLY: Final = """SELECT COUNT(*), SUM(forgotten_transactions), SUM(forgotten_events), SUM(forgotten_bodies),
+    SUM(forgotten_unsent),
     SUM(last_event + 1 - COALESCE((SELECT MIN(number) FROM events WHERE world = client_id), last_event + 1))
     FROM worlds"""
 
@@ -22,7 +23,7 @@ STATEMENTS: Final[dict[str, str]] = {
         ON CONFLICT (client_id) DO NOTHING RETURNING serial""",
     "end_world": "SELECT serial FROM worlds WHERE client_id = $1{ending}",
     "begin_anew": """UPDATE worlds SET life = life + 1, merchant = $2, shift_us = 0, frozen_us = NULL, held_by = NULL,
-            forgotten_transactions = 0, forgotten_events = 0, forgotten_bodies = 0
+            forgotten_transactions = 0, forgotten_events = 0, forgotten_bodies = 0, forgotten_unsent = 0
         WHERE client_id = $1""",
     "forget_world": "DELETE FROM worlds WHERE client_id = $1",
     "forget_things": "DELETE FROM things WHERE world = $1",
@@ -76,7 +77,7 @@ STATEMENTS: Final[dict[str, str]] = {
     "count_worlds_of": f"{_TALLY} WHERE client_id = $1",
     "oldest_orders": """SELECT of_order, MAX(under_way) FROM things
         WHERE world = $1 AND of_order IS NOT NULL GROUP BY of_order ORDER BY MAX(serial) LIMIT $2""",
-    "forget_order": "DELETE FROM things WHERE world = $1 AND of_order = $2 RETURNING kind",
+    "forget_order": "DELETE FROM things WHERE world = $1 AND of_order = $2 RETURNING kind, under_way",
     "forget_oldest": """DELETE FROM things WHERE serial IN (SELECT serial FROM things
         WHERE world = $1 AND kind = $2 AND NOT EXISTS (SELECT 1 FROM things AS user_ WHERE user_.world = $1 AND (
             (user_.kind = 'Checkout' AND user_.found_1 = things.key)
@@ -84,6 +85,7 @@ STATEMENTS: Final[dict[str, str]] = {
         ORDER BY serial LIMIT $3) RETURNING kind""",
     "forget_old_events": "DELETE FROM events WHERE world = $1 AND number <= $2 RETURNING 1",
     "forgotten": """UPDATE worlds SET forgotten_transactions = forgotten_transactions + $2,
-        forgotten_events = forgotten_events + $3, forgotten_bodies = forgotten_bodies + $4 WHERE client_id = $1""",
+        forgotten_events = forgotten_events + $3, forgotten_bodies = forgotten_bodies + $4,
+        forgotten_unsent = forgotten_unsent + $5 WHERE client_id = $1""",
     "bury": "DELETE FROM workers WHERE name = $1",
 }
