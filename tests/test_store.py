@@ -44,7 +44,7 @@ from mock_epay.model import (
     TokenRequest,
     Transaction,
 )
-from mock_epay.store import Due, Hold, Store, UnknownMerchantError
+from mock_epay.store import Due, Hold, Store, UnknownMerchantError, bounds
 from mock_epay.store.bounds import Kept, Tally
 from mock_epay.store.memory import MemoryStore
 from mock_epay.store.shapes import SHAPES, Stored
@@ -1284,7 +1284,7 @@ def test_a_database_forgets_what_memory_forgets(name: str, examples: int) -> Non
                 for unit in units:
                     for home in (store, model):
                         async with home.work("a") as work:
-                            work.save(*unit)
+                            work.save(*map(invoice, {bounds.number_of(thing) for thing in unit} - {""}), *unit)
                             work.record("saved")
                 assert {kind: sorted(keys) for kind, keys in (await left(store)).items()} == {
                     kind: sorted(keys) for kind, keys in (await left(model)).items()

@@ -200,15 +200,16 @@ class MemoryStore:
     def _make_room(self, world: "_World") -> None:
         """Forget what a world has too much of."""
         merchant, things, world.unlooked = world.merchant, world.things, 0
-        while (over := bounds.orders_over(merchant, len(things[Invoice]), len(things[Transaction]))) > 0:
-            order = bounds.first_to_go(map(world.order, world.orders), merchant, over)
-            if order is None:
-                break
+
+        def over() -> int:
+            return bounds.orders_over(merchant, len(things[Invoice]), len(things[Transaction]))
+
+        while order := bounds.first_to_go(map(world.order, world.orders), merchant, over()):
             for kind, key in world.let_go(order.number):
                 self._forget(world, kind, key)
         for kind, most in bounds.loose(merchant).items():
-            if (over := len(things[kind]) - most) > 0:
-                for _, key in world.orders.oldest(kind, over):
+            if (surplus := len(things[kind]) - most) > 0:
+                for _, key in world.orders.oldest(kind, surplus):
                     self._forget(world, kind, key)
         world.forget_events(max(0, len(world.events) - merchant.keep_events))
 
