@@ -114,12 +114,15 @@ class Metrics:
 def _of_store(tally: Tally) -> Iterator[str]:
     """Return what there is in the store, which is the same whichever process tells it."""
     counts = {"transactions": tally.transactions, "events": tally.events, "bodies": tally.bodies}
+    unsent = ("", {"what": "unsent"}, tally.waiting.forgotten)
     yield _single("mock_epay_worlds", "gauge", "Merchants, each a world", tally.worlds)
     kept = [("", {"what": what}, one.kept) for what, one in counts.items()]
     yield _family("mock_epay_kept", "gauge", "What is kept of all worlds", kept)
     forgotten = [("", {"what": what}, one.forgotten) for what, one in counts.items()]
-    yield _family("mock_epay_forgotten", "gauge", "What was kept of the worlds there are, and is forgotten", forgotten)
-    yield _single("mock_epay_postlinks_waiting", "gauge", "Postlinks that are still to be sent", tally.waiting)
+    yield _family(
+        "mock_epay_forgotten", "gauge", "What was kept of the worlds there are, and is forgotten", [*forgotten, unsent]
+    )
+    yield _single("mock_epay_postlinks_waiting", "gauge", "Postlinks that are still to be sent", tally.waiting.kept)
 
 
 def _single(name: str, kind: str, meaning: str, value: float, labels: Labels | None = None) -> str:

@@ -22,7 +22,7 @@ LOGS: Final = ("text", "json", "none")
 
 
 # What `load` means; settings that are given overrule it.
-LOAD: Final = {"log_every": "100", "keep_transactions": "1000", "keep_events": "10000", "keep_bodies": "0"}
+LOAD: Final = {"log_every": "100", "keep_transactions": "2000", "keep_events": "10000", "keep_bodies": "0"}
 
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/@]*(?=@)|([?&]password=)[^&]*")  # in an address
 

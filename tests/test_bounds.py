@@ -1,9 +1,16 @@
 """How much of a world is kept, seen from outside."""
 
+import asyncio
+from datetime import datetime
+
 import httpx
 import pytest
-from support import Receiver, eventually
+from support import Receiver, eventually, new_merchant
 from worlds import CONTROL, World, new_world
+
+from mock_epay.model import Delivery, Invoice
+from mock_epay.postlinks import Courier
+from mock_epay.store.memory import MemoryStore
 
 
 def counted(world: World, what: str = "transactions") -> tuple[int, int, int]:
@@ -85,6 +92,7 @@ def test_without_bodies_a_postlink_says_nothing_once_it_is_taken(http: httpx.Cli
     sent = world.get("/postlinks/latest")
     assert (sent["tries"], sent["text"], sent["attempts"]) == (2, "", [])
     assert counted(world, "bodies") == (0, 0, 0)
+    assert world.get("/kept")["postlinks"] == {"waiting": 0, "lost": 0}
     status, message = world.refused("POST", "/postlinks/latest/resend", {})
     assert (status, message.partition(" (")[0]) == (
         409,
@@ -93,6 +101,46 @@ def test_without_bodies_a_postlink_says_nothing_once_it_is_taken(http: httpx.Cli
     world.do("POST", "/postlinks/latest/resend", {"text": "all of it"})
     assert shop_server.wait(3, path)[-1].text == "all of it"
     world.do("DELETE")
+
+
+def test_postlinks_that_no_shop_takes_do_not_pile_up() -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def story() -> tuple[int, int]:
+        store = MemoryStore()
+        await store.add_merchant(new_merchant("a", keep_transactions=10, postlink_timeout_s=60.0))
+        shop = await asyncio.start_server(hang, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{shop.sockets[0].getsockname()[1]}/"
+        most = 0
+        async with shop, Courier(store) as courier:
+            running = asyncio.create_task(courier.run())
+            for index in range(3000):
+                async with store.work("a") as work:
+                    work.save(Invoice(number=number(index), tail=""), _postlink(url, index, work.now))
+                await asyncio.sleep(0)
+                most = max(most, len(asyncio.all_tasks()))
+            left = (await store.tally("a")).waiting.kept
+            running.cancel()
+            await asyncio.wait([running])
+        return most, left
+
+    most, left = asyncio.run(story())
+    assert left == 30
+    assert 1000 < most < 1200  # a task for each postlink that waits, until somebody looks
+
+
+def _postlink(url: str, index: int, now: datetime) -> Delivery:
+    return Delivery(
+        id=f"postlink {index}",
+        invoice_id=number(index),
+        transaction_id="",
+        url=url,
+        body=b"{}",
+        queued_at=now,
+        due_at=now,
+    )
 
 
 def test_health_counts_all_worlds_by_the_limits_of_the_server(http: httpx.Client) -> None:

@@ -113,6 +113,14 @@ def test_the_banner_tells_of_settings_that_are_not_the_usual() -> None:
     assert "Settings" not in banner("http://127.0.0.1:8080")
 
 
+def test_the_banner_says_what_the_profile_for_load_tests_means() -> None:
+    profile = settings.Settings.from_texts({"load": "1", "keep_events": "50"})
+    text = banner("http://127.0.0.1:8080", load=settings.load_line(profile))
+    told = "one payment in 100 is told; of a merchant 2000 transactions, 50 events and no bodies of postlinks are kept"
+    assert f"\n  For load tests  {told}\n" in text
+    assert "For load tests" not in banner("http://127.0.0.1:8080")
+
+
 @pytest.mark.parametrize(
     ("log", "first"), [("text", f"mock-epay {__version__}: no bank"), ("json", '{"event": "started"')]
 )

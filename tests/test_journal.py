@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from support import new_merchant
+from support import Receiver, eventually, new_merchant
 from test_cli import MODULE, serving
 from test_store import delivery
 from worlds import new_world
@@ -48,6 +48,29 @@ def test_no_log_is_no_line() -> None:
     with _told("--log", "none") as (http, lines):
         new_world(http).pay(invoice_id="000000001")
     assert lines == []
+
+
+def test_one_payment_in_so_many_is_told_from_the_first_on() -> None:
+    with _told("--log-every", "3") as (http, lines):
+        world = new_world(http)
+        for number in range(1, 8):
+            world.pay(invoice_id=f"{number:09d}")
+    assert [line.split()[2] for line in lines] == ["000000001", "000000004", "000000007"]
+
+
+def test_a_load_test_is_told_of_one_payment_in_a_hundred_and_keeps_no_bodies(shop_server: Receiver) -> None:
+    with _told("--load", "1", "--keep-events", "50") as (http, lines):
+        world = new_world(http)
+        link = f"{shop_server.url}/{world.client_id}"
+        for number in range(1, 12):
+            world.pay(invoice_id=f"{number:09d}", post_link=link)
+        eventually(lambda: not world.get("/kept")["postlinks"]["waiting"])
+        kept = world.get("/kept")
+        limits = [kept[what]["limit"] for what in ("transactions", "events", "bodies")]
+        assert limits == [2000, 50, 0]
+        assert kept["bodies"]["kept"] == 0
+        assert {one["text"] for one in world.get("/postlinks")["postlinks"]} == {""}
+    assert [line.split()[2] for line in lines] == ["000000001"]
 
 
 def test_a_sandbox_beside_a_test_is_silent(capfd: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,13 @@ from mock_epay.server import running
 from mock_epay.settings import Settings
 from mock_epay.store.bounds import Kept, Tally
 
-TALLY = Tally(worlds=2, transactions=Kept(kept=3, forgotten=1), events=Kept(kept=9), bodies=Kept(), waiting=4)
+TALLY = Tally(
+    worlds=2,
+    transactions=Kept(kept=3, forgotten=1),
+    events=Kept(kept=9),
+    bodies=Kept(),
+    waiting=Kept(kept=4, forgotten=5),
+)
 
 
 @pytest.fixture
@@ -147,6 +153,7 @@ def test_what_stands_in_labels_comes_through_whole() -> None:
 
     assert value(found, "mock_epay_deliveries_total", result=odd, worker="7") == 1
     assert value(found, "mock_epay_postlinks_waiting") == 4
+    assert value(found, "mock_epay_forgotten", what="unsent") == 5
     assert value(found, "process_resident_memory_bytes", worker="7") > 0
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mock_epay.settings import Row, SettingError, Settings, chosen, rows, unknown_variables
+from mock_epay.settings import LOAD, Row, SettingError, Settings, chosen, load_line, rows, unknown_variables
 
 ROWS = list(rows())
 
@@ -63,6 +63,10 @@ def test_a_text_is_read_as_the_type_of_its_setting(name: str, text: str, value: 
         ("port", "-1", WHOLE),
         ("port", "1000000000", WHOLE),
         ("page_attempts", "nan", WHOLE),
+        ("keep_transactions", "9", "a whole number, 10 or more"),
+        ("keep_events", "few", "a whole number, 10 or more"),
+        ("keep_bodies", "-1", WHOLE),
+        ("log_every", "0", "a whole number, 1 or more"),
         ("postlink_timeout_s", "soon", SECONDS),
         ("postlink_timeout_s", "0", SECONDS),
         ("postlink_timeout_s", "-0.1", SECONDS),
@@ -175,6 +179,14 @@ def test_unknown_variables_come_in_order_with_the_nearest_known_name() -> None:
 
 def test_no_variable_of_the_table_is_unknown() -> None:
     assert not list(unknown_variables({row.variable: row.shown for row in ROWS}))
+
+
+def test_the_profile_for_load_tests_is_a_set_of_settings_that_others_overrule() -> None:
+    assert Settings.from_texts({"load": "0"}) == Settings()
+    loaded = Settings.from_environment({"MOCK_EPAY_LOAD": "1"}, keep_bodies="5")
+    assert {name: text for name, text in chosen(loaded).items() if name != "load"} == {**LOAD, "keep_bodies": "5"}
+    assert load_line(loaded).endswith("and 5 tries of postlinks are kept")
+    assert load_line(Settings()) == ""
 
 
 def test_chosen_settings_are_those_that_are_not_the_usual() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, NoReturn, Self
 from weakref import WeakValueDictionary
@@ -22,6 +22,7 @@ from mock_epay.store import Store, StoreError, UnknownMerchantError
 OUTDATED: Final = "outdated"
 
 _PER_RECEIVER: Final = 8  # attempts under way at once to one host and port, so that a slow shop delays itself alone
+_CROWD: Final = 1000  # lanes that are not worth looking through
 _LAST_TRY_S: Final = 1  # how long the end of a world waits for a shop that has a notice before it
 _END_S: Final = 0.2  # and how long the end of the sandbox does
 
@@ -34,10 +35,11 @@ _Key = tuple[str, str, str]
 
 @dataclass(slots=True)
 class _Lane:
-    """What waits to go out, and who takes it there."""
+    """What waits to go out, who takes it there, and whether something is on its way just now."""
 
-    waiting: deque[Delivery]
-    walk: "asyncio.Task[None]"
+    waiting: deque[Delivery] = field(default_factory=deque)
+    walk: "asyncio.Task[None]" = field(init=False)
+    busy: bool = False
 
 
 class Courier:
@@ -48,6 +50,7 @@ class Courier:
         self._tell = tell
         self._roads = roads or Roads()
         self._lanes: dict[_Key, _Lane] = {}
+        self._crowd = _CROWD
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -72,9 +75,11 @@ class Courier:
                 for client_id, delivery in await self._store.claim(Delivery, 100):
                     key = (client_id, delivery.invoice_id, _receiver(delivery.url))
                     if key not in self._lanes:
-                        waiting: deque[Delivery] = deque()
-                        self._lanes[key] = _Lane(waiting, tasks.create_task(self._walk(key, waiting)))
+                        lane = self._lanes[key] = _Lane()
+                        lane.walk = tasks.create_task(self._walk(key, lane))
                     self._lanes[key].waiting.append(delivery)
+                if len(self._lanes) > self._crowd:
+                    await self._tidy()
 
     async def deliver(self, client_id: str, delivery: Delivery, *, crowded: bool = False) -> str:
         """Try once to deliver a notice, which its world must still have; return what came of it.
@@ -119,17 +124,33 @@ class Courier:
         for lane in lanes:
             lane.walk.cancel()
 
-    async def _walk(self, key: _Key, waiting: deque[Delivery]) -> None:
+    async def _walk(self, key: _Key, lane: _Lane) -> None:
         """Deliver what waits in one lane until nothing does, one after the other, so that it arrives in order."""
         gate = self._gates.setdefault(key[-1], asyncio.Semaphore(_PER_RECEIVER))
-        while waiting:
-            delivery = waiting.popleft()
+        while lane.waiting:
             async with gate:
+                lane.busy = True
                 # What a store that has failed does not know of is claimed, and sent, again: better twice than never.
-                with suppress(UnknownMerchantError, StoreError):
-                    await self.deliver(key[0], delivery, crowded=gate.locked())
-        if key in self._lanes and self._lanes[key].waiting is waiting:
+                with suppress(UnknownMerchantError, StoreError, IndexError):  # nothing waits if the world has ended
+                    await self.deliver(key[0], lane.waiting.popleft(), crowded=gate.locked())
+                lane.busy = False
+        if self._lanes.get(key) is lane:
             del self._lanes[key]
+
+    async def _tidy(self) -> None:
+        """Let go of lanes in which all that waits is forgotten by its world; look again when there are twice as many.
+
+        A shop that takes nothing would fill the memory otherwise, however little its world may keep.
+        """
+        for client_id in {key[0] for key in self._lanes}:
+            with suppress(UnknownMerchantError, StoreError):
+                async with self._store.work(client_id) as work:
+                    for key, lane in [row for row in self._lanes.items() if row[0][0] == client_id]:
+                        wanted = [await work.get(Delivery, one.id) for one in lane.waiting]
+                        if self._lanes.get(key) is lane and not (lane.busy or any(wanted)):
+                            del self._lanes[key]
+                            lane.walk.cancel()
+        self._crowd = max(_CROWD, 2 * len(self._lanes))
 
     async def _record(self, client_id: str, delivery: Delivery, outcome: Outcome, milliseconds: float) -> None:
         """Keep what came of an attempt, and when the next one is due."""

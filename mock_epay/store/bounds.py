@@ -2,7 +2,9 @@
 
 An order is forgotten as a whole: its number, tokens, pages, transactions, postlinks and their tries. Whatever is new in
 an order makes it the youngest. Where there are too many, the oldest goes, unless something of it is still under way;
-such ones are let be until there are half as many again as there should be. What belongs to no order goes by itself.
+such ones are let be until there are three times as many orders as there should be: a shop that is slow or down for a
+while still hears of each payment, and one that never comes back does not fill the memory. What belongs to no order goes
+by itself.
 """
 
 from collections.abc import Iterable
@@ -24,6 +26,7 @@ from mock_epay.model import (
 from mock_epay.store.shapes import SHAPES, Stored
 
 SEARCHED: Final = 16  # orders under way that are passed over in search of one that is not
+_SPARED: Final = 2  # for each order that may be kept: so many more that are under way
 _TOKENS: Final = 3  # for each transaction: the one that pays, and a few that ask for its status
 _UNSENT: Final = {DeliveryState.QUEUED, DeliveryState.HELD}
 _NUMBERS: Final = {kind: attrgetter(shape.order) for kind, shape in SHAPES.items() if shape.order}
@@ -39,13 +42,16 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What there is of one world, or of all. `bodies` are tries of postlinks; `waiting` are postlinks to be sent."""
+    """What there is of one world, or of all.
+
+    `bodies` are tries of postlinks; `waiting` are postlinks that are still to be sent, or never were.
+    """
 
     worlds: int
     transactions: Kept
     events: Kept
     bodies: Kept
-    waiting: int
+    waiting: Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,5 +97,5 @@ def first_to_go(oldest: Iterable[Order], merchant: Merchant, over: int) -> Order
         return None
     some = list(islice(oldest, SEARCHED))
     spared = [order for order in some if not order.under_way]
-    anyhow = some if over > merchant.keep_transactions // 2 else []
+    anyhow = some if over > _SPARED * merchant.keep_transactions else []
     return next(iter(spared or anyhow), None)

@@ -122,7 +122,10 @@ class MemoryStore:
         events = Kept(
             kept=sum(len(world.events) for world in worlds), forgotten=sum(world.forgotten[Event] for world in worlds)
         )
-        waiting = sum(kind is Delivery for world in worlds for kind, _ in (*world.due, *world.claimed))
+        waiting = Kept(
+            kept=sum(kind is Delivery for world in worlds for kind, _ in (*world.due, *world.claimed)),
+            forgotten=sum(world.lost for world in worlds),
+        )
         return Tally(
             worlds=len(worlds), transactions=kept[Transaction], events=events, bodies=kept[Attempt], waiting=waiting
         )
@@ -203,15 +206,16 @@ class MemoryStore:
     def _make_room(self, world: "_World") -> None:
         """Forget what a world has too much of."""
         merchant, things, world.unlooked = world.merchant, world.things, 0
-        while (over := bounds.orders_over(merchant, len(things[Invoice]), len(things[Transaction]))) > 0:
-            order = bounds.first_to_go(map(world.order, world.orders), merchant, over)
-            if order is None:
-                break
+
+        def over() -> int:
+            return bounds.orders_over(merchant, len(things[Invoice]), len(things[Transaction]))
+
+        while order := bounds.first_to_go(map(world.order, world.orders), merchant, over()):
             for kind, key in world.let_go(order.number):
                 self._forget(world, kind, key)
         for kind, most in bounds.loose(merchant).items():
-            if (over := len(things[kind]) - most) > 0:
-                for _, key in world.orders.oldest(kind, over):
+            if (surplus := len(things[kind]) - most) > 0:
+                for _, key in world.orders.oldest(kind, surplus):
                     self._forget(world, kind, key)
         world.forget_events(max(0, len(world.events) - merchant.keep_events))
 
@@ -363,6 +367,7 @@ class _World:
         self.held = False
         self.orders = Orders()
         self.forgotten: Counter[type] = Counter()
+        self.lost = 0  # postlinks that were forgotten before they were sent
         self.unlooked = 0  # things and events kept since room was made
         self.events: list[Event] = []
         self._before = before
@@ -422,6 +427,7 @@ class _World:
         if thing is None:
             return False
         self.forgotten[kind] += 1
+        self.lost += kind is Delivery and bounds.under_way(thing)
         for attribute in SHAPES[kind].found_by:
             if value := getattr(thing, attribute):
                 self._lose(kind, attribute, value, key)

@@ -40,7 +40,7 @@ class Meter:
     def __init__(self, app: Starlette, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._paths, self._endpoints = _named(app)
+        self._paths, self._folders, self._endpoints = _named(app)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or live one life."""
@@ -61,18 +61,26 @@ class Meter:
     def _route(self, scope: Scope) -> str:
         """Return the path, as the router knows it, that has answered."""
         path: str = scope["path"]
-        return self._paths.get(path) or self._endpoints.get(scope.get("endpoint"), NOWHERE)
+        return (
+            self._paths.get(path)
+            or self._folders.get(path.rpartition("/")[0])
+            or self._endpoints.get(scope.get("endpoint"), NOWHERE)
+        )
 
 
-def _named(app: Starlette) -> tuple[Mapping[str, str], Mapping[Any, str]]:
-    """Return the paths that are all there is to an address, and those of what answers several."""
+def _named(app: Starlette) -> tuple[Mapping[str, str], Mapping[str, str], Mapping[Any, str]]:
+    """Return paths by the addresses that are all there is to them, by what stands before a last name, by endpoint."""
     paths: dict[str, str] = {}
+    folders: dict[str, str] = {}
     endpoints: dict[Any, str] = {}
     for route in app.routes:
         if isinstance(route, Mount):
             endpoints[route.app] = f"{route.path}/{{path}}"
         elif isinstance(route, Route):
             endpoints.setdefault(route.endpoint, route.path)
+            folder, _, last = route.path.rpartition("/")
             if not route.param_convertors:
                 paths[route.path] = route.path
-    return paths, endpoints
+            elif "{" not in folder and last in {f"{{{name}}}" for name in route.param_convertors}:
+                folders[folder] = route.path
+    return paths, folders, endpoints

@@ -109,10 +109,11 @@ def merchant(shown: Merchant, base_url: str) -> Json:
 
 def kept(tally: Tally, limits: Settings | Merchant) -> Json:
     """Show how much there is, how much there may be, and how much was forgotten."""
-    return {
+    counts = {
         name: {"kept": one.kept, "limit": getattr(limits, f"keep_{name}"), "forgotten": one.forgotten}
         for name, one in (("transactions", tally.transactions), ("events", tally.events), ("bodies", tally.bodies))
     }
+    return counts | {"postlinks": {"waiting": tally.waiting.kept, "lost": tally.waiting.forgotten}}
 
 
 def clock(face: ClockFace) -> Json:

@@ -47,9 +47,9 @@ function terminals(merchant, saved) {
   }));
 }
 
-function kept(amounts) {
+function kept({ postlinks, ...amounts }) {
   const row = ([name, { kept, limit, forgotten }]) => [h("dt", {}, t(`settings.kept_${name}`)), h("dd", { "data-testid": `kept-${name}` }, `${number(kept)}\u00a0/\u00a0${number(limit)}`, forgotten > 0 && h("span.dim", {}, ` \u00b7 ${t("settings.forgotten", { n: number(forgotten) })}`))];
-  return h("section.card", {}, h("h2", {}, t("settings.kept")), h("p.dim.small", {}, t("settings.kept_lead")), h("dl.facts", {}, Object.entries(amounts).map(row)));
+  return h("section.card", {}, h("h2", {}, t("settings.kept")), h("p.dim.small", {}, t("settings.kept_lead")), h("dl.facts", {}, Object.entries(amounts).map(row)), postlinks.lost > 0 && h("p.problem", { "data-testid": "lost" }, t("settings.lost", { n: number(postlinks.lost) })));
 }
 
 function own(merchant, settings, saved) {

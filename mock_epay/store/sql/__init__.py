@@ -169,15 +169,14 @@ class SqlStore:
         (row,) = await self.database.rows(self.say[f"count_worlds{of}"], *asked)
         if client_id is not None and not row[0]:
             raise UnknownMerchantError(client_id)
-        worlds, transactions, events, bodies, kept = (int(number or 0) for number in row)
-        rows = await self.database.rows(self.say[f"count_things{of}"], *asked)
-        count = {kind: (number, due) for kind, number, due in rows}
+        worlds, transactions, events, bodies, unsent, kept = (int(number or 0) for number in row)
+        (there,) = await self.database.rows(self.say[f"count_things{of}"], *asked)
         return Tally(
             worlds=worlds,
-            transactions=Kept(kept=count.get("Transaction", (0, 0))[0], forgotten=transactions),
+            transactions=Kept(kept=there[0], forgotten=transactions),
             events=Kept(kept=kept, forgotten=events),
-            bodies=Kept(kept=count.get("Attempt", (0, 0))[0], forgotten=bodies),
-            waiting=count.get("Delivery", (0, 0))[1],
+            bodies=Kept(kept=there[1], forgotten=bodies),
+            waiting=Kept(kept=there[2], forgotten=unsent),
         )
 
     async def make_room(self, merchant: Merchant, came: int) -> None:

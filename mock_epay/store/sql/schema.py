@@ -49,5 +49,6 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE worlds ADD COLUMN forgotten_transactions BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE worlds ADD COLUMN forgotten_events BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE worlds ADD COLUMN forgotten_bodies BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE worlds ADD COLUMN forgotten_unsent BIGINT NOT NULL DEFAULT 0",
     ),
 )

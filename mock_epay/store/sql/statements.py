@@ -7,9 +7,13 @@ VERSION: Final = "CREATE TABLE IF NOT EXISTS mock_epay_schema (version INTEGER N
 _WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, serial, life, held_by FROM worlds"
 _LEFT_HELD: Final = """FROM worlds
     WHERE held_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM workers WHERE name = held_by)"""
-_COUNTED: Final = "SELECT kind, COUNT(*), COUNT(due_us) FROM things"
+# Counted in an index alone: the things themselves are many times as long. Few are due, and those are found by that.
+_KEPT: Final = """SELECT (SELECT COUNT(*) FROM things WHERE kind = 'Transaction'{of}),
+    (SELECT COUNT(*) FROM things WHERE kind = 'Attempt'{of}),
+    (SELECT COUNT(*) FROM things WHERE kind || '' = 'Delivery' AND due_us IS NOT NULL{of})"""
 # Numbers of events follow one another, so the first and the last tell how many there are.
 _TALLY: Final = """SELECT COUNT(*), SUM(forgotten_transactions), SUM(forgotten_events), SUM(forgotten_bodies),
+    SUM(forgotten_unsent),
     SUM(last_event + 1 - COALESCE((SELECT MIN(number) FROM events WHERE world = client_id), last_event + 1))
     FROM worlds"""
 
@@ -24,7 +28,7 @@ STATEMENTS: Final[dict[str, str]] = {
         ON CONFLICT (client_id) DO NOTHING RETURNING serial""",
     "end_world": "SELECT serial FROM worlds WHERE client_id = $1{ending}",
     "begin_anew": """UPDATE worlds SET life = life + 1, merchant = $2, shift_us = 0, frozen_us = NULL, held_by = NULL,
-            forgotten_transactions = 0, forgotten_events = 0, forgotten_bodies = 0
+            forgotten_transactions = 0, forgotten_events = 0, forgotten_bodies = 0, forgotten_unsent = 0
         WHERE client_id = $1""",
     "forget_world": "DELETE FROM worlds WHERE client_id = $1",
     "forget_things": "DELETE FROM things WHERE world = $1",
@@ -76,19 +80,26 @@ STATEMENTS: Final[dict[str, str]] = {
             AND NOT EXISTS (SELECT 1 FROM workers WHERE name = claimed_by){claim_things})""",
     "left_held": f"SELECT client_id {_LEFT_HELD}",
     "still_left_held": f"SELECT held_frozen {_LEFT_HELD} AND client_id = $1",
-    "count_things": f"{_COUNTED} GROUP BY kind",
-    "count_things_of": f"{_COUNTED} WHERE world = $1 GROUP BY kind",
+    "count_kind": "SELECT COUNT(*) FROM things WHERE world = $1 AND kind = $2",
+    "count_things": _KEPT.format(of=""),
+    "count_things_of": _KEPT.format(of=" AND world = $1"),
     "count_worlds": _TALLY,
     "count_worlds_of": f"{_TALLY} WHERE client_id = $1",
-    "oldest_orders": """SELECT of_order, MAX(under_way) FROM things
-        WHERE world = $1 AND of_order IS NOT NULL GROUP BY of_order ORDER BY MAX(serial) LIMIT $2""",
-    "forget_order": "DELETE FROM things WHERE world = $1 AND of_order = $2 RETURNING kind",
+    # Of the orders that were begun first, those in which nothing was new for the longest time.
+    "oldest_orders": """SELECT first.key,
+            (SELECT MAX(serial) FROM things WHERE world = $1 AND of_order = first.key) AS youngest,
+            (SELECT MAX(under_way) FROM things WHERE world = $1 AND of_order = first.key) AS under_way
+        FROM (SELECT key FROM things WHERE world = $1 AND kind = 'Invoice' ORDER BY serial LIMIT $2) AS first
+        ORDER BY youngest""",
+    "forget_order": "DELETE FROM things WHERE world = $1 AND of_order = $2 RETURNING kind, under_way",
     "forget_oldest": """DELETE FROM things WHERE serial IN (SELECT serial FROM things
-        WHERE world = $1 AND kind = $2 AND NOT EXISTS (SELECT 1 FROM things AS user_ WHERE user_.world = $1 AND (
-            (user_.kind = 'Checkout' AND user_.found_1 = things.key)
-            OR (user_.kind = 'Challenge' AND user_.found_2 = things.key)))
+        WHERE world = $1 AND kind = $2 AND NOT EXISTS (SELECT 1 FROM things AS page
+            WHERE page.world = $1 AND page.kind = 'Checkout' AND page.found_1 = things.key)
+        AND NOT EXISTS (SELECT 1 FROM things AS question
+            WHERE question.world = $1 AND question.kind = 'Challenge' AND question.found_2 = things.key)
         ORDER BY serial LIMIT $3) RETURNING kind""",
     "forget_old_events": "DELETE FROM events WHERE world = $1 AND number <= $2 RETURNING 1",
     "forgotten": """UPDATE worlds SET forgotten_transactions = forgotten_transactions + $2,
-        forgotten_events = forgotten_events + $3, forgotten_bodies = forgotten_bodies + $4 WHERE client_id = $1""",
+        forgotten_events = forgotten_events + $3, forgotten_bodies = forgotten_bodies + $4,
+        forgotten_unsent = forgotten_unsent + $5 WHERE client_id = $1""",
 }
