@@ -413,6 +413,11 @@ class InvoiceLink:
     created_at: datetime
     expires_at: datetime
 
+    @property
+    def invoice_id(self) -> str:
+        """Which order it is for."""
+        return self.order.invoice_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusAnswer:

@@ -2,17 +2,18 @@
 
 import asyncio
 import heapq
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import count
+from itertools import count, islice
 from math import inf
 from operator import attrgetter
 from types import TracebackType
 from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
-from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
+from mock_epay.model import Challenge, Checkout, Delivery, Event, Invoice, Merchant
 from mock_epay.store import Due, E, Hear, UnknownMerchantError
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 
@@ -128,7 +129,7 @@ class MemoryStore:
             # With the same moment it is on the agenda already, or was claimed.
             if SHAPES[kind].falls_due and (moment := _due_at(thing)) != _due_at(old):
                 self._schedule(world, kind, key, moment)
-        world.events += events
+        world.add(events)
         world.announce()
         if self._hear is not None:
             self._hear(world.merchant, events)
@@ -259,6 +260,16 @@ class MemoryWork:
         if kind is None:
             self._store.keep(self._world, self._saved, self._events)
 
+    @property
+    def invoices(self) -> int:
+        """See `Work`."""
+        return len(self._world.things[Invoice])
+
+    @property
+    def last_event(self) -> int:
+        """See `Work`."""
+        return self._world.last_event
+
     async def get(self, kind: type[E], key: str) -> E | None:
         """See `Work`."""
         found = self._saved.get((kind, key)) or self._world.things[kind].get(key)
@@ -277,6 +288,18 @@ class MemoryWork:
         """See `Work`."""
         own = {key: thing for (saved_kind, key), thing in self._saved.items() if saved_kind is kind}
         return cast("list[E]", list((self._world.things[kind] | own).values()))
+
+    async def some(self, kind: type[E], limit: int | None, *, newest: bool = False, behind: str = "") -> Sequence[E]:
+        """See `Work`."""
+        things = self._world.things[kind]
+        names = iter(reversed(things) if newest else things)
+        if behind:
+            next(name for name in names if name == behind)
+        return cast("list[E]", [things[name] for name in islice(names, limit)])
+
+    async def events(self, invoice_id: str) -> Sequence[Event]:
+        """See `Work`."""
+        return list(self._world.of_invoice.get(invoice_id, ()))
 
     def save(self, *things: Stored) -> None:
         """See `Work`."""
@@ -305,6 +328,7 @@ class _World:
         self.claimed: set[tuple[type, str]] = set()
         self.held = False
         self.events: list[Event] = []
+        self.of_invoice: defaultdict[str, list[Event]] = defaultdict(list)
         self._before = before
         self._watchers: list[asyncio.Future[None]] = []
 
@@ -316,6 +340,12 @@ class _World:
     def events_after(self, number: int) -> list[Event]:
         """Return the events that came after this one."""
         return self.events[max(0, number - self._before) :]
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Keep what has happened."""
+        self.events += events
+        for event in events:
+            self.of_invoice[event.invoice_id].append(event)
 
     async def change(self) -> None:
         """Wait until something happens in this world, if only its end."""

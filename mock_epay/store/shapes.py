@@ -39,7 +39,7 @@ SHAPES: Final[dict[type, Shape]] = {
     Attempt: Shape("id", ("delivery_id", "invoice_id")),
     Challenge: Shape("id", ("transaction_id", "token"), falls_due=True),
     SavedCard: Shape("id", ("account_id",)),
-    InvoiceLink: Shape("id"),
+    InvoiceLink: Shape("id", ("invoice_id",)),
     Script: Shape("client_id"),
 }
 
