@@ -955,6 +955,66 @@ def test_all_things_of_a_kind_come_oldest_first_and_with_those_of_the_unit(run: 
     run(story)
 
 
+def test_some_things_come_from_either_end_and_from_behind_another(run: Run) -> None:
+    async def story(store: Store) -> None:
+        for number in ("3", "1", "4", "2"):
+            await save(store, "a", invoice(number))
+        await save(store, "a", invoice("1", tokens=1), token("t"))
+        await save(store, "b", invoice("5"))
+        async with store.work("a") as work:
+            work.save(invoice("6"))
+
+            async def some(limit: int | None, **more: Any) -> list[str]:
+                return [one.number for one in await work.some(Invoice, limit, **more)]
+
+            assert await some(None) == ["3", "1", "4", "2"]
+            assert await some(2) == ["3", "1"]
+            assert await some(2, newest=True) == ["2", "4"]
+            assert await some(2, newest=True, behind="4") == ["1", "3"]
+            assert await some(2, behind="4") == ["2"]
+            assert await some(2, behind="2") == []
+            assert await work.some(Delivery, 1, newest=True) == []
+
+    run(story)
+
+
+def test_invoices_and_events_are_counted(run: Run) -> None:
+    async def story(store: Store) -> None:
+        async with store.work("a") as work:
+            assert (work.invoices, work.last_event) == (0, 0)
+            work.save(invoice("1"), invoice("2"))
+            work.record("one")
+            work.record("two")
+        await save(store, "a", invoice("2", tokens=1), token("t"), invoice("3"))
+        with suppress(KeyError):
+            async with store.work("a") as work:
+                await work.get(Invoice, "4")
+                work.save(invoice("4"))
+                raise KeyError
+        async with store.work("a") as work:
+            assert (work.invoices, work.last_event) == (3, 2)
+        await store.add_merchant(new_merchant("a"))
+        async with store.work("a") as work:
+            assert (work.invoices, work.last_event) == (0, 2)
+
+    run(story)
+
+
+def test_events_of_an_invoice_are_told_apart(run: Run) -> None:
+    async def story(store: Store) -> None:
+        for kind, number in (("one", "1"), ("two", "2"), ("three", "1"), ("four", "")):
+            async with store.work("a") as work:
+                work.record(kind, number)
+        async with store.work("b") as work:
+            work.record("elsewhere", "1")
+        async with store.work("a") as work:
+            work.record("five", "1")
+            assert [(one.number, one.kind) for one in await work.events("1")] == [(1, "one"), (3, "three")]
+            assert await work.events("3") == []
+
+    run(story)
+
+
 def test_a_merchant_is_another_from_the_next_unit_on(run: Run) -> None:
     async def story(store: Store) -> None:
         await store.change_merchant(replace(new_merchant("a"), name="New name"))
@@ -1475,7 +1535,10 @@ async def _compare(store: Store, models: dict[str, Model]) -> None:
         events = [(event.number, event.invoice_id) for event in await store.events(client_id)]
         assert events == list(enumerate(model.events, start=model.before + 1))
         async with store.work(client_id) as work:
-            _same(await work.all(Invoice), [thing for (kind, _), thing in model.things.items() if kind is Invoice])
+            kept = [thing for (kind, _), thing in model.things.items() if kind is Invoice]
+            _same(await work.all(Invoice), kept)
+            _same(await work.some(Invoice, 2, newest=True), list(reversed(await work.all(Invoice)))[:2])
+            assert (work.invoices, work.last_event) == (len(kept), model.before + len(model.events))
     for key in ("1", "2", "3"):
         homes: list[str | None] = [client_id for client_id, model in models.items() if (Invoice, key) in model.things]
         assert await store.owner(Invoice, key) in (homes or [None])
@@ -1485,7 +1548,7 @@ def _key(thing: Invoice | Delivery) -> str:
     return thing.number if isinstance(thing, Invoice) else thing.id
 
 
-def _same(found: object, expected: list[object]) -> None:
+def _same(found: object, expected: Sequence[object]) -> None:
     """Compare without order: where a thing that changes stands among others is each store's affair."""
     assert isinstance(found, list | tuple)
     assert sorted(map(repr, found)) == sorted(map(repr, expected))

@@ -334,9 +334,8 @@ class Desk:
             BadField: there is no such state; the page before ended with an invoice that is not there.
 
         """
-        events = await self._store.events(client_id)
         async with self._store.work(client_id) as work:
-            return await invoices.page(work, search, events)
+            return await invoices.page(work, search)
 
     async def timeline(self, client_id: str, invoice_id: str) -> Timeline:
         """Return all that is known of an invoice.
@@ -345,9 +344,8 @@ class Desk:
             NotFound: this merchant has no such invoice.
 
         """
-        events = await self._store.events(client_id)
         async with self._store.work(client_id) as work:
-            return await stories.timeline(work, invoice_id, events)
+            return await stories.timeline(work, invoice_id)
 
     async def recipe(self, client_id: str, invoice_id: str) -> Recipe:
         """Return how all that is known of an invoice happens again.
@@ -442,6 +440,11 @@ class Desk:
         """Return what happened in a world after the event with this number."""
         return await self._store.events(client_id, after=after)
 
+    async def last_event(self, client_id: str) -> int:
+        """Return the number of the latest event in a world."""
+        async with self._store.work(client_id) as work:
+            return work.last_event
+
     async def news(self, client_id: str, *, after: int) -> Sequence[Event]:
         """Return what happened in a world after the event with this number; wait until something has."""
         return await self._store.news(client_id, after=after)
@@ -458,7 +461,9 @@ class Desk:
             raise BadField("until", until, f"one of {', '.join(EVENTS)}", SOURCE)
 
         async def there() -> Event | None:
+            nonlocal after
             happened = await self._store.events(client_id, after=after)
+            after = happened[-1].number if happened else after
             return next((one for one in happened if one.kind == until and invoice_id in {"", one.invoice_id}), None)
 
         found = await self._until(client_id, seconds, there)
@@ -532,7 +537,7 @@ def _check_years(moment: datetime | None, now: datetime, seconds: float) -> None
 
 async def _one(work: Work, kind: type[K], key: str) -> K:
     """Return the thing with this id, or the latest."""
-    found = (await work.all(kind))[-1:] if key == LATEST else [await work.get(kind, key)]
+    found = await work.some(kind, 1, newest=True) if key == LATEST else [await work.get(kind, key)]
     if not found or found[0] is None:
         name = "transaction" if kind is Transaction else "postlink"
         raise NotFound(f"{work.merchant.client_id} has no {name} {key[:80]}", field="id", value=key[:80])

@@ -1,14 +1,14 @@
 """The list of invoices: what a line tells of each, which of them are meant, and in which order."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from mock_epay.desk import stories
 from mock_epay.errors import BadField
-from mock_epay.model import Delivery, DeliveryState, Event, Hint, Invoice, InvoiceLink, Status, Token, Transaction
+from mock_epay.model import Delivery, DeliveryState, Hint, Invoice, InvoiceLink, Status, Token, Transaction
 from mock_epay.store import Work
 
 SOURCE: Final = "documented: control API"
@@ -85,25 +85,32 @@ class Page:
     last_event: int
 
 
-async def page(work: Work, search: Search, events: Sequence[Event]) -> Page:
-    """Return the invoices that are meant, out of a world with these events.
+async def page(work: Work, search: Search) -> Page:
+    """Return the invoices that are meant.
 
     Raises:
         BadField: the page before ended with an invoice that is not there.
 
     """
     search.check()
+    shown, total = await (_found(work, search) if search.picks or search.numbers else _listed(work, search))
+    return Page(lines=[await _line(work, one) for one in shown], total=total, last_event=work.last_event)
+
+
+async def _listed(work: Work, search: Search) -> tuple[Sequence[Invoice], int]:
+    """Return the invoices of a page out of all, and how many they are, without looking at the others."""
+    if search.behind and await work.get(Invoice, search.behind) is None:
+        raise _lost(search.behind)
+    newest = search.order == "newest"
+    return await work.some(Invoice, search.limit, newest=newest, behind=search.behind), work.invoices
+
+
+async def _found(work: Work, search: Search) -> tuple[Sequence[Invoice], int]:
+    """Return the invoices of a page out of those that are searched for, and how many they are."""
     found = await _named(work, search.numbers) if search.numbers else await work.all(Invoice)
     ordered = list(found) if search.order == "oldest" else list(reversed(found))
     fit = await _picked(work, ordered, search) if search.picks else ordered
-    shown = _behind(ordered, fit, search.behind)[: search.limit]
-    times = _times(events, {invoice.number for invoice in shown})
-    links = {link.order.invoice_id: link for link in await work.all(InvoiceLink)}
-    return Page(
-        lines=[await _line(work, one, links.get(one.number), times) for one in shown],
-        total=len(fit),
-        last_event=events[-1].number if events else 0,
-    )
+    return _behind(ordered, fit, search.behind)[: search.limit], len(fit)
 
 
 async def _named(work: Work, numbers: Sequence[str]) -> list[Invoice]:
@@ -165,31 +172,27 @@ def _behind(ordered: Sequence[Invoice], fit: Sequence[Invoice], number: str) -> 
         return fit
     place = next((place for place, invoice in enumerate(ordered) if invoice.number == number), None)
     if place is None:
-        raise BadField("before", number, "the invoice_id of an invoice in the list", SOURCE)
+        raise _lost(number)
     rest = {invoice.number for invoice in ordered[place + 1 :]}
     return [invoice for invoice in fit if invoice.number in rest]
 
 
-def _times(events: Sequence[Event], numbers: Collection[str]) -> Mapping[str, tuple[datetime, datetime]]:
-    """Return when something happened to each of these invoices first and last."""
-    times: dict[str, tuple[datetime, datetime]] = {}
-    for event in events:
-        if event.invoice_id in numbers:
-            times[event.invoice_id] = (times.get(event.invoice_id, (event.at,))[0], event.at)
-    return times
+def _lost(number: str) -> BadField:
+    return BadField("before", number, "the invoice_id of an invoice in the list", SOURCE)
 
 
-async def _line(work: Work, invoice: Invoice, link: InvoiceLink | None, times: Mapping[str, Any]) -> Line:
+async def _line(work: Work, invoice: Invoice) -> Line:
     tokens = await work.find(Token, "invoice_id", invoice.number)
+    links = await work.find(InvoiceLink, "invoice_id", invoice.number)
     transactions = await work.find(Transaction, "invoice_id", invoice.number)
-    first_at, last_at = times.get(invoice.number, (None, None))
+    events = await work.events(invoice.number)
     return Line(
         invoice=invoice,
         tokens=tokens,
-        link=link,
+        link=links[-1] if links else None,
         transactions=transactions,
         deliveries=await work.find(Delivery, "invoice_id", invoice.number),
-        hints=stories.hints_of(tokens, [link] if link else [], transactions),
-        first_at=first_at,
-        last_at=last_at,
+        hints=stories.hints_of(tokens, links, transactions),
+        first_at=events[0].at if events else None,
+        last_at=events[-1].at if events else None,
     )

@@ -116,7 +116,7 @@ async def _given(work: Work, access_token: str) -> Token:
 
 async def free_number(work: Work) -> str:
     """Return an invoice number that nobody has used, the first that is free."""
-    numbers = (f"{number:09}" for number in count(len(await work.all(Invoice)) + 1))
+    numbers = (f"{number:09}" for number in count(work.invoices + 1))
     free = next(numbers)
     while await work.find(Invoice, "tail", free[-_TAIL:]):
         free = next(numbers)

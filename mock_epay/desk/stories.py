@@ -30,6 +30,7 @@ from mock_epay.store import Work
 from mock_epay.wire import outgoing
 
 _SHOWN: Final = 5  # invoices that are worth naming
+_LOOKED_THROUGH: Final = 1000  # for such
 
 # What an event adds to its meaning: parts, each told if its facts are there.
 _DETAILS: Final[dict[str, tuple[str, ...]]] = {
@@ -87,8 +88,8 @@ class Timeline:
     story: Sequence[str]
 
 
-async def timeline(work: Work, invoice_id: str, events: Sequence[Event]) -> Timeline:
-    """Return all that is known of an invoice, out of all events of its world.
+async def timeline(work: Work, invoice_id: str) -> Timeline:
+    """Return all that is known of an invoice.
 
     Raises:
         NotFound: this merchant has no such invoice.
@@ -97,7 +98,7 @@ async def timeline(work: Work, invoice_id: str, events: Sequence[Event]) -> Time
     invoice = await work.get(Invoice, invoice_id)
     if invoice is None:
         raise NotFound(await _unknown(work, invoice_id), field="invoice_id")
-    own = [event for event in events if event.invoice_id == invoice_id]
+    events = await work.events(invoice_id)
     tokens = await work.find(Token, "invoice_id", invoice_id)
     transactions = await work.find(Transaction, "invoice_id", invoice_id)
     deliveries = await work.find(Delivery, "invoice_id", invoice_id)
@@ -109,8 +110,8 @@ async def timeline(work: Work, invoice_id: str, events: Sequence[Event]) -> Time
         challenge=await challenge(work, transactions[-1]) if transactions else None,
         transactions=transactions,
         notices=[await notice(work, one) for one in deliveries],
-        events=own,
-        story=[sentence(event) for event in own],
+        events=events,
+        story=[sentence(event) for event in events],
     )
 
 
@@ -141,7 +142,7 @@ async def hints(work: Work, invoice_id: str) -> Sequence[Hint]:
     """Return what in the requests about an invoice the bank may not like, each once."""
     return hints_of(
         await work.find(Token, "invoice_id", invoice_id),
-        [link for link in await work.all(InvoiceLink) if link.order.invoice_id == invoice_id],
+        await work.find(InvoiceLink, "invoice_id", invoice_id),
         await work.find(Transaction, "invoice_id", invoice_id),
     )
 
@@ -167,10 +168,11 @@ async def nearest_miss(work: Work, until: str, invoice_id: str) -> str:
     """Say why something that was waited for has not happened, as a colleague would who has looked into it."""
     if invoice_id and await work.get(Invoice, invoice_id) is None:
         return await _unknown(work, invoice_id)
-    attempts = [one for one in await work.all(Transaction) if invoice_id in {"", one.invoice_id}]
+    of = await work.find(Transaction, "invoice_id", invoice_id)
+    attempts = of[-1:] if invoice_id else await work.some(Transaction, 1, newest=True)
     if not attempts:
-        return await _before_any_attempt(work)
-    latest = attempts[-1]
+        return _before_any_attempt(work)
+    (latest,) = attempts
     told = [_where(latest) if invoice_id else f"of the latest invoice, {latest.invoice_id}, {_where(latest)}"]
     if until.startswith("postlink"):
         told += await _about_postlinks(work, latest)
@@ -196,15 +198,15 @@ def _part(template: str, facts: dict[str, Any]) -> str:
 
 async def _unknown(work: Work, invoice_id: str) -> str:
     """Say that there is no such invoice, and which there are."""
-    numbers = [invoice.number for invoice in await work.all(Invoice)]
+    numbers = [invoice.number for invoice in reversed(await work.some(Invoice, _LOOKED_THROUGH, newest=True))]
     if not numbers:
         return f"there is no invoice {invoice_id}: {work.merchant.client_id} has asked for no token yet"
     near = difflib.get_close_matches(invoice_id, numbers, n=_SHOWN) or numbers[-_SHOWN:]
     return f"there is no invoice {invoice_id}; {work.merchant.client_id} has {', '.join(near)}"
 
 
-async def _before_any_attempt(work: Work) -> str:
-    if not await work.all(Invoice):
+def _before_any_attempt(work: Work) -> str:
+    if not work.invoices:
         return f"{work.merchant.client_id} has asked for no token yet"
     return "a token was asked for, but the pay page was never opened with it"
 

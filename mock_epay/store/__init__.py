@@ -41,6 +41,16 @@ class Work(Protocol):
         """The moment on the merchant's clock at which the unit began."""
         ...
 
+    @property
+    def invoices(self) -> int:
+        """How many invoices the world had before the unit."""
+        ...
+
+    @property
+    def last_event(self) -> int:
+        """The number of the latest event before the unit; 0 where nothing has happened."""
+        ...
+
     async def get(self, kind: type[E], key: str) -> E | None:
         """Return the thing of this kind and key, or None."""
         ...
@@ -54,6 +64,17 @@ class Work(Protocol):
 
     async def all(self, kind: type[E]) -> Sequence[E]:
         """Return all things of this kind, oldest first."""
+        ...
+
+    async def some(self, kind: type[E], limit: int | None, *, newest: bool = False, behind: str = "") -> Sequence[E]:
+        """Return at most so many things of this kind, oldest or newest first, as they were before the unit.
+
+        With `behind` they are those behind the thing of that key, which must be there.
+        """
+        ...
+
+    async def events(self, invoice_id: str) -> Sequence[Event]:
+        """Return what happened to an invoice before the unit, in order."""
         ...
 
     def save(self, *things: Stored) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import count
+from itertools import count, islice
 from math import inf
 from operator import attrgetter
 from types import TracebackType
@@ -159,7 +159,7 @@ class MemoryStore:
             # With the same moment it is on the agenda already, or was claimed.
             if SHAPES[kind].falls_due and (moment := _due_at(thing)) != _due_at(old):
                 self._schedule(world, kind, key, moment)
-        world.events += events
+        world.add(events)
         world.unlooked += len(things) + len(events)
         if world.unlooked > bounds.slack(world.merchant):
             self._make_room(world)
@@ -320,6 +320,16 @@ class MemoryWork:
         if kind is None and (self._saved or self._events):
             self._store.keep(self._world, self._saved, self._events)
 
+    @property
+    def invoices(self) -> int:
+        """See `Work`."""
+        return len(self._world.things[Invoice])
+
+    @property
+    def last_event(self) -> int:
+        """See `Work`."""
+        return self._world.last_event
+
     async def get(self, kind: type[E], key: str) -> E | None:
         """See `Work`."""
         found = self._saved.get((kind, key)) or self._world.things[kind].get(key)
@@ -338,6 +348,18 @@ class MemoryWork:
         """See `Work`."""
         own = {key: thing for (saved_kind, key), thing in self._saved.items() if saved_kind is kind}
         return cast("list[E]", list((self._world.things[kind] | own).values()))
+
+    async def some(self, kind: type[E], limit: int | None, *, newest: bool = False, behind: str = "") -> Sequence[E]:
+        """See `Work`."""
+        things = self._world.things[kind]
+        names = iter(reversed(things) if newest else things)
+        if behind:
+            next((name for name in names if name == behind), None)  # behind what is forgotten there is nothing
+        return cast("list[E]", [things[name] for name in islice(names, limit)])
+
+    async def events(self, invoice_id: str) -> Sequence[Event]:
+        """See `Work`."""
+        return list(self._world.of_invoice.get(invoice_id, ()))
 
     def save(self, *things: Stored) -> None:
         """See `Work`."""
@@ -370,6 +392,7 @@ class _World:
         self.lost = 0  # postlinks that were forgotten before they were sent
         self.unlooked = 0  # things and events kept since room was made
         self.events: list[Event] = []
+        self.of_invoice: defaultdict[str, deque[Event]] = defaultdict(deque)
         self._before = before
         self._stale: Counter[tuple[type, str, str]] = Counter()
         self._watchers: list[asyncio.Future[None]] = []
@@ -382,6 +405,12 @@ class _World:
     def events_after(self, number: int) -> list[Event]:
         """Return the events that came after this one."""
         return self.events[max(0, number - self._before) :]
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Keep what has happened."""
+        self.events += events
+        for event in events:
+            self.of_invoice[event.invoice_id].append(event)
 
     async def change(self) -> None:
         """Wait until something happens in this world, if only its end."""
@@ -440,6 +469,11 @@ class _World:
 
     def forget_events(self, number: int) -> None:
         """Let go of so many of the oldest events."""
+        for event in self.events[:number]:
+            of_invoice = self.of_invoice[event.invoice_id]
+            of_invoice.popleft()
+            if not of_invoice:
+                del self.of_invoice[event.invoice_id]
         del self.events[:number]
         self._before += number
         self.forgotten[Event] += number

@@ -43,7 +43,7 @@ SHAPES: Final[dict[type, Shape]] = {
     Attempt: Shape("id", ("delivery_id", "invoice_id"), order="invoice_id"),
     Challenge: Shape("id", ("transaction_id", "token"), falls_due=True, order="invoice_id"),
     SavedCard: Shape("id", ("account_id",)),
-    InvoiceLink: Shape("id", order="invoice_id"),
+    InvoiceLink: Shape("id", ("invoice_id",), order="invoice_id"),
     Script: Shape("client_id"),
 }
 

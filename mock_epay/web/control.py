@@ -421,8 +421,7 @@ class Control:
 
     async def _place(self, client_id: str, heard: int) -> int:
         """Return the number to go on behind; whoever has heard of more than there is has known another sandbox."""
-        happened = await self._desk.events(client_id)
-        return heard if happened and heard <= happened[-1].number else 0
+        return heard if heard <= await self._desk.last_event(client_id) else 0
 
     async def _stream(self, client_id: str, after: int, kind: str, invoice_id: str) -> AsyncIterator[str]:
         """Tell events as they happen, with a word now and then that the line is open; it ends with the merchant."""

@@ -11,13 +11,13 @@ from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
 from mock_epay.fake import fresh_seed
-from mock_epay.model import Delivery, Event, Merchant
+from mock_epay.model import Delivery, Event, Invoice, Merchant
 from mock_epay.store import Due, E, Hear, StoreError, UnknownMerchantError, bounds
 from mock_epay.store.bounds import Kept, Tally
 from mock_epay.store.codec import decode, encode
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 from mock_epay.store.sql.bells import Bells
-from mock_epay.store.sql.database import Database, Transaction
+from mock_epay.store.sql.database import Database, Row, Transaction
 from mock_epay.store.sql.room import make_room
 from mock_epay.store.sql.rows import (
     MICROSECOND,
@@ -38,6 +38,7 @@ _log: Final = logging.getLogger("mock_epay")
 LEASE_S: Final = 10.0  # how long a process may be silent before what it has claimed is others' to claim
 _LOOKS: Final = 10  # looking is dear here: it takes its time
 _PAUSE_S: Final = 0.5  # before a database that has failed is asked again
+_LAST: Final = 2**63 - 1  # a number behind all others
 
 
 class SqlStore:
@@ -225,11 +226,7 @@ class SqlStore:
         return min(max(rows[0][0] - real_us(), 0), self._lease_us) if rows else self._lease_us
 
     async def _events_after(self, client_id: str, number: int) -> list[Event]:
-        rows = await self.database.rows(self.say["events"], client_id, number)
-        return [
-            Event(number=number, at=moment_of(at_us), kind=kind, invoice_id=invoice_id, facts=facts)
-            for number, at_us, kind, invoice_id, facts in rows
-        ]
+        return [_event(row) for row in await self.database.rows(self.say["events"], client_id, number)]
 
     async def world_of(self, client_id: str) -> World:
         """Return a world as it stands, without taking it.
@@ -489,6 +486,16 @@ class SqlWork:
                 self._store.hear(self.merchant, self._events)
             await self._store.make_room(self.merchant, len(self._saved) + len(self._events))
 
+    @property
+    def invoices(self) -> int:
+        """See `Work`."""
+        return self._world.invoices
+
+    @property
+    def last_event(self) -> int:
+        """See `Work`."""
+        return self._world.last_event
+
     async def get(self, kind: type[E], key: str) -> E | None:
         """See `Work`."""
         found = self._saved.get((kind, key))
@@ -509,6 +516,22 @@ class SqlWork:
     async def all(self, kind: type[E]) -> Sequence[E]:
         """See `Work`."""
         return await self._look(kind, "all")
+
+    async def some(self, kind: type[E], limit: int | None, *, newest: bool = False, behind: str = "") -> Sequence[E]:
+        """See `Work`."""
+        say, name = self._store.say, kind.__name__
+        place = _LAST if newest else 0
+        if behind:
+            rows = await self._transaction.rows(say["place"], name, storable(behind), self._client_id)
+            place = rows[0][0] if rows else _LAST - place  # behind what is forgotten there is nothing
+        statement = say["newest" if newest else "oldest"]
+        rows = await self._transaction.rows(statement, self._client_id, name, place, _LAST if limit is None else limit)
+        return [decode(kind, body) for (body,) in rows]
+
+    async def events(self, invoice_id: str) -> Sequence[Event]:
+        """See `Work`."""
+        rows = await self._transaction.rows(self._store.say["events_of"], self._client_id, storable(invoice_id))
+        return [_event(row) for row in rows]
 
     def save(self, *things: Stored) -> None:
         """See `Work`."""
@@ -531,14 +554,32 @@ class SqlWork:
 
     async def _write(self) -> None:
         say, transaction = self._store.say, self._transaction
+        begun = [key for kind, key in self._saved if kind is Invoice and await self._is_new(key)]
         if self._saved:
             rows = [(*row_of(self._client_id, self._world.clock, one), encode(one)) for one in self._saved.values()]
             await transaction.many(say["save"], rows)
         if self._events:
             await transaction.many(say["record"], [_event_row(self._client_id, one) for one in self._events])
-            await transaction.rows(say["count_events"], self._client_id, self._events[-1].number)
+        if self._events or begun:
+            last, invoices = self._world.last_event + len(self._events), self._world.invoices + len(begun)
+            await transaction.rows(say["count"], self._client_id, last, invoices)
         if self._saved or self._events:
             await transaction.announce(self._client_id)
+
+    async def _is_new(self, invoice_id: str) -> bool:
+        """Tell whether an invoice was there before this unit."""
+        name = (Invoice, invoice_id)
+        if name in self._read:
+            return self._read[name] is None
+        rows = await self._transaction.rows(
+            self._store.say["place"], Invoice.__name__, storable(invoice_id), self._client_id
+        )
+        return not rows
+
+
+def _event(row: Row) -> Event:
+    number, at_us, kind, invoice_id, facts = row
+    return Event(number=number, at=moment_of(at_us), kind=kind, invoice_id=invoice_id, facts=facts)
 
 
 def _event_row(client_id: str, event: Event) -> tuple[object, ...]:

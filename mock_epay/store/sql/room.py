@@ -28,7 +28,7 @@ async def make_room(transaction: Transaction, say: Mapping[str, str], merchant: 
     last = (await transaction.rows(say["world"], client_id))[0][3]
     events = len(await transaction.rows(say["forget_old_events"], client_id, last - merchant.keep_events))
     if forgotten or events:
-        facts = (forgotten["Transaction"], events, forgotten["Attempt"], forgotten[_UNSENT])
+        facts = (forgotten["Transaction"], events, forgotten["Attempt"], forgotten[_UNSENT], forgotten["Invoice"])
         await transaction.rows(say["forgotten"], client_id, *facts)
 
 

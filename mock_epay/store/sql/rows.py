@@ -25,16 +25,17 @@ class World:
     merchant: Merchant
     clock: Clock
     last_event: int
+    invoices: int
     life: tuple[int, int]
     held_by: str | None
 
     @classmethod
     def of(cls, row: Row) -> "World":
         """Read a row."""
-        merchant, shift_us, frozen_us, last_event, serial, life, held_by = row
+        merchant, shift_us, frozen_us, last_event, invoices, serial, life, held_by = row
         frozen_at = None if frozen_us is None else moment_of(frozen_us)
         clock = Clock(shift=shift_us * MICROSECOND, frozen_at=frozen_at)
-        return cls(decode(Merchant, merchant), clock, last_event, (serial, life), held_by)
+        return cls(decode(Merchant, merchant), clock, last_event, invoices, (serial, life), held_by)
 
 
 def us_of(moment: datetime) -> int:

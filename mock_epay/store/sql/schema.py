@@ -12,7 +12,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
     (
         """CREATE TABLE worlds (
             serial {serial}, client_id TEXT NOT NULL UNIQUE, life BIGINT NOT NULL, merchant TEXT NOT NULL,
-            shift_us BIGINT NOT NULL, frozen_us BIGINT, last_event BIGINT NOT NULL,
+            shift_us BIGINT NOT NULL, frozen_us BIGINT, last_event BIGINT NOT NULL, invoices BIGINT NOT NULL DEFAULT 0,
             held_by TEXT, held_frozen INTEGER NOT NULL DEFAULT 0)""",
         """CREATE TABLE things (
             serial {serial}, world TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL,
@@ -24,6 +24,7 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE TABLE events (
             world TEXT NOT NULL, number BIGINT NOT NULL, at_us BIGINT NOT NULL, kind TEXT NOT NULL,
             invoice_id TEXT NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (world, number))""",
+        "CREATE INDEX events_of_invoice ON events (world, invoice_id, number)",
     ),
     (
         # Who is alive, so that what a dead one has claimed can be claimed again.

@@ -4,9 +4,10 @@ from typing import Final
 
 VERSION: Final = "CREATE TABLE IF NOT EXISTS mock_epay_schema (version INTEGER NOT NULL)"
 
-_WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, serial, life, held_by FROM worlds"
+_WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, invoices, serial, life, held_by FROM worlds"
 _LEFT_HELD: Final = """FROM worlds
     WHERE held_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM workers WHERE name = held_by)"""
+_EVENTS: Final = "SELECT number, at_us, kind, invoice_id, facts FROM events WHERE world = $1"
 # Counted in an index alone: the things themselves are many times as long. Few are due, and those are found by that.
 _KEPT: Final = """SELECT (SELECT COUNT(*) FROM things WHERE kind = 'Transaction'{of}),
     (SELECT COUNT(*) FROM things WHERE kind = 'Attempt'{of}),
@@ -28,7 +29,7 @@ STATEMENTS: Final[dict[str, str]] = {
         ON CONFLICT (client_id) DO NOTHING RETURNING serial""",
     "end_world": "SELECT serial FROM worlds WHERE client_id = $1{ending}",
     "begin_anew": """UPDATE worlds SET life = life + 1, merchant = $2, shift_us = 0, frozen_us = NULL, held_by = NULL,
-            forgotten_transactions = 0, forgotten_events = 0, forgotten_bodies = 0, forgotten_unsent = 0
+            forgotten_transactions = 0, forgotten_events = 0, forgotten_bodies = 0, forgotten_unsent = 0, invoices = 0
         WHERE client_id = $1""",
     "forget_world": "DELETE FROM worlds WHERE client_id = $1",
     "forget_things": "DELETE FROM things WHERE world = $1",
@@ -43,6 +44,9 @@ STATEMENTS: Final[dict[str, str]] = {
     "find_1": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_1 = $3 ORDER BY serial",
     "find_2": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_2 = $3 ORDER BY serial",
     "all": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 ORDER BY serial",
+    "place": "SELECT serial FROM things WHERE kind = $1 AND key = $2 AND world = $3",
+    "oldest": "SELECT body FROM things WHERE world = $1 AND kind = $2 AND serial > $3 ORDER BY serial LIMIT $4",
+    "newest": "SELECT body FROM things WHERE world = $1 AND kind = $2 AND serial < $3 ORDER BY serial DESC LIMIT $4",
     "save": """INSERT INTO things (world, kind, key, found_1, found_2, due_us, ready_us, of_order, under_way, body)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (kind, key, world) DO UPDATE SET
@@ -52,9 +56,9 @@ STATEMENTS: Final[dict[str, str]] = {
             claimed_by = CASE WHEN excluded.due_us = things.due_us THEN things.claimed_by END""",
     "record": """INSERT INTO events (world, number, at_us, kind, invoice_id, facts)
         VALUES ($1, $2, $3, $4, $5, $6)""",
-    "count_events": "UPDATE worlds SET last_event = $2 WHERE client_id = $1",
-    "events": """SELECT number, at_us, kind, invoice_id, facts FROM events
-        WHERE world = $1 AND number > $2 ORDER BY number""",
+    "count": "UPDATE worlds SET last_event = $2, invoices = $3 WHERE client_id = $1",
+    "events": f"{_EVENTS} AND number > $2 ORDER BY number",
+    "events_of": f"{_EVENTS} AND invoice_id = $2 ORDER BY number",
     "due": """SELECT kind, body, due_us FROM things
         WHERE world = $1 AND due_us IS NOT NULL AND claimed_by IS NULL ORDER BY due_us, serial""",
     "first_due": """SELECT serial, kind, body, due_us FROM things
@@ -101,5 +105,5 @@ STATEMENTS: Final[dict[str, str]] = {
     "forget_old_events": "DELETE FROM events WHERE world = $1 AND number <= $2 RETURNING 1",
     "forgotten": """UPDATE worlds SET forgotten_transactions = forgotten_transactions + $2,
         forgotten_events = forgotten_events + $3, forgotten_bodies = forgotten_bodies + $4,
-        forgotten_unsent = forgotten_unsent + $5 WHERE client_id = $1""",
+        forgotten_unsent = forgotten_unsent + $5, invoices = invoices - $6 WHERE client_id = $1""",
 }
