@@ -56,7 +56,7 @@ def _answering(raw: bytes) -> Iterator[str]:
 
 
 def test_the_sandbox_tells_about_itself(server: EpayServer) -> None:
-    assert server.health() == {"status": "ok", "version": __version__}
+    assert {"status": "ok", "version": __version__}.items() <= server.health().items()
     assert {row["name"] for row in server.settings()} >= {"host", "dialect", "postlink_retry_s"}
     assert {card["pan"] for card in server.cards()} >= {APPROVES["pan"], CHALLENGED["pan"]}
     assert {reason["code"] for reason in server.reasons()} >= {484, 499}

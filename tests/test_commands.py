@@ -317,7 +317,7 @@ def test_all_that_a_merchant_may_have_can_be_said(tell: Tell, server: EpayServer
         "foreign_key_card": "4405639704015096",
         "plan": "never",
     }
-    values = {"array": [1, 2.5], "boolean": False, "integer": 7, "number": 0.5}
+    values = {"array": [1, 2.5], "boolean": False, "integer": 70, "number": 0.5}
     said = {
         name: texts.get(name, values.get(one.get("type", "array"), one.get("enum", ["a"])[-1]))
         for name, one in properties.items()

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from databases import Postgres, postgres, shared_postgres
 from support import APPROVES, PATIENCE_S, Receiver, new_merchant
-from test_store import EPOCH, are_waiting, checkout, delivery, get, invoice, save, token
+from test_store import EPOCH, are_waiting, checkout, delivery, get, invoice, left, save, token, whole_order
 from worlds import World, new_world
 
 from mock_epay.bank import Bank
@@ -24,11 +24,12 @@ from mock_epay.model import Delivery, Invoice
 from mock_epay.server import ServerError, running, serve
 from mock_epay.settings import SettingError, Settings
 from mock_epay.store import StoreError, UnknownMerchantError
+from mock_epay.store.codec import encode
 from mock_epay.store.homes import store_at
 from mock_epay.store.memory import MemoryStore
 from mock_epay.store.sql import SqlStore
 from mock_epay.store.sql.postgres import PostgresDatabase
-from mock_epay.store.sql.rows import storable
+from mock_epay.store.sql.rows import row_of, storable
 from mock_epay.store.sql.schema import STEPS
 from mock_epay.store.sql.sqlite import SqliteDatabase
 
@@ -312,6 +313,11 @@ def test_texts_that_no_database_takes_are_written_otherwise(two: Two) -> None:
     two(story)
 
 
+# How the first version wrote its rows.
+FIRST: Final = """INSERT INTO things (world, kind, key, found_1, found_2, due_us, ready_us, body)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"""
+
+
 def home(name: str, folder: Path) -> Callable[..., SqlStore]:
     """Return a function that makes stores in one database."""
     url = address(name, folder)
@@ -331,15 +337,22 @@ def test_a_store_of_an_older_version_is_brought_up_to_date(name: str, tmp_path: 
         old = opening(steps=STEPS[:1])
         await old.database.open(lambda *_: None)
         await old._migrate()
-        await old.add_merchant(new_merchant("a"))
-        await save(old, "a", invoice("1"))
+        await old.add_merchant(new_merchant("a", keep_transactions=1))
+        rows = [(*row_of("a", Clock(), thing)[:7], encode(thing)) for thing in whole_order("1")]
+        async with old.database.transaction() as transaction:
+            await transaction.many(FIRST, rows)
         await old.database.close()
 
         for _ in range(2):
             new = opening()
             await new.open()
-            assert await get(new, "a", Invoice, "1") == invoice("1")
+            assert await get(new, "a", Invoice, "1") == invoice("1", tail="1")
             await new.close()
+        await new.open()
+        await save(new, "a", *whole_order("2"))
+        old_keys = {key for keys in (await left(new)).values() for key in keys if key.endswith("1")}
+        assert old_keys <= {"link 1"}  # by what it is for, the first version did not find a link
+        await new.close()
 
     asyncio.run(story())
 
@@ -353,7 +366,7 @@ def test_a_store_of_a_newer_version_is_refused_in_one_line(name: str, tmp_path: 
         await new.open()
         await new.close()
         with pytest.raises(
-            StoreError, match=r"newer mock-epay \(its schema is 2, this one knows 1\); use that version"
+            StoreError, match=r"newer mock-epay \(its schema is 3, this one knows 1\); use that version"
         ):
             await opening(steps=STEPS[:1]).open()
 

@@ -1233,6 +1233,29 @@ def test_tokens_go_by_themselves_unless_a_page_has_them(run: Run) -> None:
     run(story)
 
 
+def test_of_many_tokens_of_one_order_the_latest_are_found_until_it_is_forgotten(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await store.add_merchant(bounded(keep_transactions=40))
+        await save(store, "a", invoice("1"))
+        for number in range(6):
+            await save(store, "a", *(ordered(f"{number} {index}", "1") for index in range(50)))
+        async with store.work("a") as work:
+            found = await work.find(Token, "invoice_id", "1")
+            assert [one.value for one in found] == [f"{number} {index}" for number in range(6) for index in range(50)][
+                -120:
+            ]
+        await save(store, "b", ordered("5 49", "1"))
+        await save(store, "a", *(invoice(f"another {number}") for number in range(40)))
+
+        assert "Token" not in await left(store)
+        assert await store.owner(Token, "5 49") == "b"
+        await save(store, "a", invoice("1"))
+        async with store.work("a") as work:
+            assert await work.find(Token, "invoice_id", "1") == []
+
+    run(story)
+
+
 def test_the_oldest_events_tries_and_cards_go_by_themselves(run: Run) -> None:
     async def story(store: Store) -> None:
         await store.add_merchant(bounded())
@@ -1310,10 +1333,11 @@ def test_limits_are_minded_only_now_and_then(run: Run) -> None:
 
 
 numbers_of_orders = st.sampled_from(["1", "2", "3", "4", "5", "6", "7", "8"])
+# Nothing ever changes its order, as in life.
 things = st.one_of(
     numbers_of_orders.map(invoice),
-    st.builds(transaction, numbers_of_orders, keys.map("payment {}".format)),
-    st.builds(ordered, keys.map("token {}".format), numbers_of_orders),
+    st.builds(lambda number, key: transaction(number, f"payment {number} {key}"), numbers_of_orders, keys),
+    st.builds(lambda number, key: ordered(f"token {number} {key}", number), numbers_of_orders, keys),
     st.integers(0, 20).map(lambda number: token(f"status {number}")),
     st.builds(
         lambda number, state: replace(delivery(f"sent {number}", None, number), state=state),
@@ -1323,7 +1347,9 @@ things = st.one_of(
     st.builds(lambda number, key: attempt(f"{number} {key}", number), numbers_of_orders, keys),
     st.builds(
         lambda number, key, state: replace(
-            checkout(f"page {number}", after(60), token=f"token {key}"), order=an_order(invoice_id=number), state=state
+            checkout(f"page {number} {key}", after(60), token=f"token {number} {key}"),
+            order=an_order(invoice_id=number),
+            state=state,
         ),
         numbers_of_orders,
         keys,

@@ -47,7 +47,7 @@ class Courier:
 
     def __init__(self, store: Store, roads: Roads | None = None, tell: Tell | None = None) -> None:
         self._store = store
-        self._tell = tell
+        self._tell = tell or (lambda *_: None)
         self._roads = roads or Roads()
         self._lanes: dict[_Key, _Lane] = {}
         self._crowd = _CROWD
@@ -105,8 +105,7 @@ class Courier:
         )
         outcome = await carry(self._session, letter, self._roads)
         milliseconds = elapsed()
-        if self._tell is not None:
-            self._tell(outcome.result, milliseconds / 1000)
+        self._tell(outcome.result, milliseconds / 1000)
         await self._record(client_id, delivery, outcome, milliseconds)
         return outcome.result
 

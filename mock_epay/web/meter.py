@@ -76,7 +76,8 @@ def _named(app: Starlette) -> tuple[Mapping[str, str], Mapping[str, str], Mappin
     for route in app.routes:
         if isinstance(route, Mount):
             endpoints[route.app] = f"{route.path}/{{path}}"
-        elif isinstance(route, Route):
+        else:
+            assert isinstance(route, Route)
             endpoints.setdefault(route.endpoint, route.path)
             folder, _, last = route.path.rpartition("/")
             if not route.param_convertors:

@@ -41,7 +41,8 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE things ADD COLUMN under_way INTEGER NOT NULL DEFAULT 0",
         """UPDATE things SET under_way = CASE WHEN due_us IS NULL THEN 0 ELSE 1 END, of_order = CASE kind
             WHEN 'Invoice' THEN key WHEN 'Attempt' THEN found_2
-            WHEN 'Token' THEN found_1 WHEN 'Transaction' THEN found_1 WHEN 'Delivery' THEN found_1 END""",
+            WHEN 'Token' THEN found_1 WHEN 'Transaction' THEN found_1 WHEN 'Delivery' THEN found_1
+            WHEN 'InvoiceLink' THEN found_1 END""",
         """UPDATE things SET of_order = (SELECT token.of_order FROM things AS token
                 WHERE token.world = things.world AND token.kind = 'Token'
                 AND token.key = CASE things.kind WHEN 'Checkout' THEN things.found_1 ELSE things.found_2 END)
