@@ -99,6 +99,7 @@ def _work(work: Callable[..., None], arguments: tuple[Any, ...], told: Connectio
     try:
         work(*arguments, lambda: told.send(READY))
     except Exception as wrong:  # noqa: BLE001  (the parent says it)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end has begun, and must not be interrupted by another
         told.send(str(wrong) or type(wrong).__name__)
 
 
@@ -115,4 +116,5 @@ def _interrupted(number: int, _: object) -> None:
 
 
 def _ended(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
