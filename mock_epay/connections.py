@@ -159,7 +159,8 @@ class Connection(HttpToolsProtocol):
         self._sweeps += 1
         if self._sweeps < (_LINGER if self._deaf else self._limits.sweeps):
             return
-        if self._deaf or stuck or self._fed == 0 or self._answered():
+        answered = self._in_body() and self.cycle.response_complete
+        if self._deaf or stuck or self._fed == 0 or answered:
             self._fall_silent()
             return
         rule = f"a request takes at most {self._limits.request_s:g} s to arrive"
@@ -167,7 +168,7 @@ class Connection(HttpToolsProtocol):
 
     def end(self, *, whatever: bool) -> None:
         """End the connection, `whatever` it waits for, or only if an answer has begun that may never end."""
-        if whatever or (self.cycle is not None and self.cycle.response_started):  # type: ignore[redundant-expr]
+        if whatever or (self._answer_is_due() and self.cycle.response_started):
             self._fall_silent()
 
     def _check_unfinished(self) -> None:
@@ -192,16 +193,16 @@ class Connection(HttpToolsProtocol):
         """Return whether the head of the latest request is complete."""
         return self.cycle is not None and self.cycle.scope is self.scope  # type: ignore[redundant-expr]
 
-    def _answered(self) -> bool:
-        return self._in_body() and self.cycle.response_complete
+    def _answer_is_due(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _waits(self) -> bool:
         """Return whether it is the client's turn, and nothing else sees to it that the client takes it."""
         if self._deaf:
             return True
-        if not self._in_body() or self._answered():
-            return self.timeout_keep_alive_task is None
-        return self.cycle.more_body and not self.flow.read_paused
+        if self._answer_is_due():
+            return self._in_body() and self.cycle.more_body and not self.flow.read_paused
+        return self.timeout_keep_alive_task is None
 
     def _fall_silent(self) -> None:
         self._deaf = True
@@ -210,7 +211,7 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer instead of the application, and hear no more; the client has a moment to read that."""
         own = self._in_body()
-        another_is_due = self.cycle is not None and not self.cycle.response_complete and not own  # type: ignore[redundant-expr]
+        another_is_due = self._answer_is_due() and not own
         if another_is_due or self.pipeline or (own and self.cycle.response_started):
             self._fall_silent()
             return

@@ -41,7 +41,7 @@ _BACKLOG: Final = 2048  # as uvicorn has it
 _TICKS: Final = round(SWEEP_S / 0.1)  # of uvicorn's, each of which takes so long
 # How long, at the end, what is being answered may go on, such as a stream of events; then what will be answered; then
 # what is done for those whose connections have gone.
-_DRAINS_S: Final = (0.2, 0.25)
+_DRAINS_S: Final = (0.1, 0.3)
 _LAST_S: Final = 0.1
 _NOT_STARTED: Final = "the sandbox did not start; its log says why"
 

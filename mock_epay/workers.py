@@ -116,4 +116,5 @@ def _interrupted(number: int, _: object) -> None:
 
 
 def _ended(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)

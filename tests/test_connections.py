@@ -325,12 +325,14 @@ def _is_left(client: socket.socket) -> bool:
 
 def test_nobody_is_hurried_who_waits_for_the_sandbox(hasty: Sandbox) -> None:
     events = b"GET /_control/merchants/test/events HTTP/1.1\r\n" + HOST + b"Accept: text/event-stream\r\n\r\n"
-    with connected(hasty) as client, connected(hasty) as reader:
+    with connected(hasty) as client, connected(hasty) as reader, connected(hasty) as early:
+        early.sendall(WAIT % 1 + b"GET /")  # the next request is begun, but this one is not answered
         reader.sendall(events)
         heard = reader.recv(65536)
         while b"here are the events" not in heard:
             heard += reader.recv(65536)
         assert said(client, WAIT % 1)[2]["error"] == "timeout"
+        assert answer(early)[2]["error"] == "timeout"
         reader.settimeout(0.1)
         with pytest.raises(TimeoutError):
             reader.recv(1)

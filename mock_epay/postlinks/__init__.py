@@ -24,7 +24,7 @@ OUTDATED: Final = "outdated"
 _PER_RECEIVER: Final = 8  # attempts under way at once to one host and port, so that a slow shop delays itself alone
 _CROWD: Final = 1000  # lanes that are not worth looking through
 _LAST_TRY_S: Final = 1  # how long the end of a world waits for a shop that has a notice before it
-_END_S: Final = 0.2  # and how long the end of the sandbox does
+_END_S: Final = 0.15  # and how long the end of the sandbox does
 
 # Who wants to know what came of a try, and how many seconds it took.
 Tell = Callable[[str, float], None]
