@@ -12,6 +12,7 @@ from mock_epay.web.render import LANG
 _SHORT: Final = "isShortForm"
 _LANGUAGE: Final = "lang"
 _PANEL: Final = "panel"
+_CARD: Final = "autofill"
 _SWITCH: Final = {"on": True, "off": False}
 
 
@@ -61,8 +62,12 @@ class Looks:
         return replace(self, chosen=language)
 
     def same_address(self, request: Request) -> dict[str, str]:
-        """Return the address of the request in each language, whatever else it says, if it can be asked for again."""
+        """Return the address of the request in each language, if it can be asked for again.
+
+        Whatever else it says stays, but for a card's number: it may be somebody's, and is repeated nowhere.
+        """
         if self.short or request.method != "GET":
             return {}
-        rest = [pair for pair in parse_qsl(request.url.query, keep_blank_values=True) if pair[0] != _LANGUAGE]
+        given = parse_qsl(request.url.query, keep_blank_values=True)
+        rest = [pair for pair in given if pair[0] not in {_LANGUAGE, _CARD}]
         return {name: "?" + urlencode([*rest, (_LANGUAGE, name)]) for name in LANG}
