@@ -111,6 +111,10 @@ class Desk:
         for facts in self._built_in:
             await self._begin(merchants.make(facts, self.bank.settings), unless_there=True)
 
+    async def look(self) -> None:
+        """Look whether the store can be read; it says by itself why it cannot."""
+        await self._store.merchant("")
+
     async def merchants(self) -> Sequence[Merchant]:
         """Return all merchants, oldest world first."""
         return await self._store.merchants()

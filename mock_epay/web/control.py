@@ -163,7 +163,8 @@ class Control:
         response.set_cookie(COOKIE, proof, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
     async def health(self, _: Request) -> Response:
-        """Say that payments can be taken."""
+        """Say that payments can be taken, which is so while the store can be read."""
+        await self._desk.look()
         return self._json("health", {"status": "ok", "version": __version__})
 
     async def settings(self, _: Request) -> Response:
