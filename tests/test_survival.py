@@ -58,6 +58,7 @@ class Server:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self._ended()
+        eventually(self._gone)
 
     def end(self) -> None:
         assert self.process
@@ -69,6 +70,11 @@ class Server:
         assert self.process.stdout
         self.process.wait(STARTING_S)
         self.process.stdout.close()
+
+    def _gone(self) -> bool:
+        """Tell whether the last of its processes has let go of the port."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) != 0
 
     def ask(self, path: str) -> Any:
         return httpx.get(f"{self.url}/_control/merchants/test/{path}", timeout=30).raise_for_status().json()
@@ -184,6 +190,7 @@ def test_a_worker_that_dies_is_replaced_and_what_it_had_claimed_is_delivered(dur
         for _ in range(KILLS // 2):
             assert server.process
             load.over.wait(random.uniform(0.05, 0.8))
+            eventually(lambda leader=server.process.pid: len(children(leader)) == 2)  # type: ignore[misc]
             victim = random.choice(children(server.process.pid))
             os.kill(victim, signal.SIGKILL)
             eventually(lambda gone=victim: gone not in children(server.process.pid))  # type: ignore[misc]

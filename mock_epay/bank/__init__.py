@@ -428,9 +428,12 @@ class _UnitWith:
             raise self._absent()
         self._unit = self._store.work(client_id)
         work = await self._unit.__aenter__()
-        if await work.get(self._kind, self._key) is None:  # the world was made anew since its owner was looked up
-            await self._unit.__aexit__(None, None, None)
-            raise self._absent()
+        try:
+            if await work.get(self._kind, self._key) is None:  # the world was made anew since its owner was looked up
+                raise self._absent()
+        except BaseException as wrong:
+            await self._unit.__aexit__(type(wrong), wrong, wrong.__traceback__)
+            raise
         return work
 
     async def __aexit__(

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Final, Literal
 
 from mock_epay import lz
-from mock_epay.bank import Bank
+from mock_epay.bank import Bank, tokens
 from mock_epay.bank.checkouts import Choice
 from mock_epay.errors import BadField
 from mock_epay.model import Card, Challenge, Invoice, Merchant, Payer, Status, Token, Transaction
@@ -88,22 +88,28 @@ async def _token(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Toke
         BadField: the given one is not this merchant's.
 
     """
+    notes = await bank.notes(merchant.client_id)
     async with bank.store.work(merchant.client_id) as work:
         number = payment.fields.get("invoiceId") or await free_number(work)
         if payment.token:
             return await _given(work, payment.token)
         asked = await work.find(Token, "invoice_id", number)
         usable = [token for token in asked if not token.spent and token.expires_at > work.now]
-    if usable:
-        return usable[-1]
+        if usable:
+            return usable[-1]
+        # Here, and not at the token endpoint: a free number must be booked before another unit finds it.
+        return await tokens.issue(work, incoming.token_request(_request(merchant, payment, number), notes), notes)
+
+
+def _request(merchant: Merchant, payment: DirectPayment, number: str) -> dict[str, str]:
+    """Return what a shop would ask a token with."""
     wanted = {"invoiceId": number, "amount": _AMOUNT, "currency": _CURRENCY, "terminal": merchant.terminals[0].id}
     wanted |= payment.fields
     fields = {theirs: wanted[ours] for ours, theirs in _TOKEN_FIELDS.items() if ours in wanted}
     credentials = {"client_id": merchant.client_id, "client_secret": merchant.client_secret}
-    fields |= credentials | {"grant_type": "client_credentials", "scope": _SCOPE, "secret_hash": payment.secret_hash}
-    notes = await bank.notes(merchant.client_id)
-    token, _ = await bank.issue_token(incoming.token_request(fields, notes), notes)
-    return token
+    return (
+        fields | credentials | {"grant_type": "client_credentials", "scope": _SCOPE, "secret_hash": payment.secret_hash}
+    )
 
 
 async def _given(work: Work, access_token: str) -> Token:

@@ -164,7 +164,7 @@ class Control:
         response.set_cookie(COOKIE, proof, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
     async def health(self, _: Request) -> Response:
-        """Say that payments can be taken, and how much is kept."""
+        """Say that payments can be taken, which is so while the store can be read, and how much it keeps."""
         tally = await self._desk.tally()
         kept = views.kept(tally, self._settings)
         return self._json("health", {"status": "ok", "version": __version__, "worlds": tally.worlds, "kept": kept})
