@@ -161,7 +161,7 @@ class Settings:
     max_body_kb: int = setting(64, "largest request body that is read, in kB")
     max_head_kb: int = setting(64, "largest head of a request, its address and all headers, in kB")
     max_params_kb: int = setting(16, "longest `params` of a pay page address, in kB")
-    max_connections: int = setting(1000, "connections that one client may have at once")
+    max_connections: int = setting(1000, "connections that one client may have at once, to each process")
     request_s: float = setting(20.0, "seconds that a request may take to arrive")
     panel: bool = setting(True, "show the sandbox panel with test cards on the pay page")
     self_check: bool = setting(

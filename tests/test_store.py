@@ -628,6 +628,20 @@ def test_a_claim_that_is_given_up_takes_nothing(run: Run) -> None:
     run(story)
 
 
+def test_a_claim_that_is_given_up_just_when_there_is_news_ends(run: Run) -> None:
+    async def story(store: Store) -> None:
+        soon = datetime.now(UTC) + timedelta(hours=1)
+        await save(store, "a", delivery("d", soon))
+        claiming = asyncio.create_task(store.claim(Delivery, 1))
+        assert await is_waiting(claiming)
+        await save(store, "a", delivery("e", soon))
+        claiming.cancel()
+        await asyncio.wait([claiming], timeout=1)
+        assert claiming.cancelled()
+
+    run(story)
+
+
 def test_what_was_claimed_is_claimed_again_only_after_it_is_kept_with_another_moment(run: Run) -> None:
     async def story(store: Store) -> None:
         await store.set_clock("a", FROZEN)

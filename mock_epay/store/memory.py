@@ -544,8 +544,12 @@ class _Agenda:
         """Wait until the first entry's time comes, or for an earlier one."""
         self._news.clear()
         left: float | None = self._entries[0][0] - _real_now() if self._entries else None
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), left)
+        # In Python 3.11 wait_for forgets that it was cancelled when there is news at the same moment.
+        news = asyncio.ensure_future(self._news.wait())
+        try:
+            await asyncio.wait([news], timeout=left)
+        finally:
+            news.cancel()
 
 
 def _falling_due(thing: Stored) -> Checkout | Delivery | Challenge:
