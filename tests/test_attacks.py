@@ -111,6 +111,7 @@ def victim(browser: Browser) -> Iterator[Page]:
 def member(shop: Shop) -> World:
     """Give a world with a payment in it, and the cabinet's user of its merchant."""
     shop.buy(LOCKED)
+    of(shop).get("/wait", until="postlink.delivered", timeout_s=PATIENCE_S)  # so all has happened
     return World(shop.http, of(shop).facts | {"email": shop.merchant.email, "password": shop.merchant.password})
 
 
