@@ -141,9 +141,9 @@ async def growth(name: str, url: str, sizes: list[int]) -> None:
     """Print a row for each size, and how much more it takes than the first."""
     first: dict[str, float] = {}
     async with bank_over(url) as bank:
-        for before, size in pairwise([0, *sizes]):
+        for number, (before, size) in enumerate(pairwise([0, *sizes]), 1):
             await grow(bank, before, size)
-            row = await measure(bank, size, 500_005_000 + size)
+            row = await measure(bank, size, 500_000_000 + 10_000 * number)
             first = first or row
             shown = "".join(f"{what:>9} {taken:7.3f} ms x{taken / first[what]:4.2f}" for what, taken in row.items())
             say(f"{name:11}{size:>10,}{shown}")
