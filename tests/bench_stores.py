@@ -142,9 +142,9 @@ async def growth(name: str, url: str, sizes: list[int]) -> None:
     """Print a row for each size, and how much more it takes than the first."""
     first: dict[str, float] = {}
     async with bank_over(url) as bank:
-        for before, size in pairwise([0, *sizes]):
+        for number, (before, size) in enumerate(pairwise([0, *sizes]), 1):
             await grow(bank, before, size)
-            row = await measure(bank, size, 500_000_000 + size)
+            row = await measure(bank, size, 500_000_000 + 10_000 * number)
             first = first or row
             shown = "".join(f"{what:>9} {taken:7.3f} ms x{taken / first[what]:4.2f}" for what, taken in row.items())
             say(f"{name:11}{size:>10,}{shown}")
@@ -158,7 +158,7 @@ def payments_per_second(store: str, workers: int, merchants: int, seconds: int) 
             httpx.post(f"{url}/_control/merchants", json={"client_id": f"shop{number}"})
         script = Path(place, "pay.lua")
         script.write_text(PAY % merchants, "utf-8")
-        load = ["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", str(script), url]
+        load = ["wrk", "-t1", "-c16", "--timeout", "20s", f"-d{seconds}s", "-s", str(script), url]
         ended = subprocess.run(load, capture_output=True, text=True, check=True)
         paid, microseconds, errors = map(int, ended.stdout.rpartition("RESULT")[2].split())
     if errors:
@@ -169,7 +169,8 @@ def payments_per_second(store: str, workers: int, merchants: int, seconds: int) 
 @contextmanager
 def started(*command: str) -> Iterator[str]:
     """Start a server and read from its output where it is."""
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
+    full = [sys.executable, *command]
+    with subprocess.Popen(full, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
             yield next(line.split()[-1] for line in process.stdout if "http://" in line).removesuffix("/demo")

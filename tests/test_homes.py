@@ -28,7 +28,7 @@ from mock_epay.store.codec import encode
 from mock_epay.store.homes import store_at
 from mock_epay.store.memory import MemoryStore
 from mock_epay.store.sql import SqlStore
-from mock_epay.store.sql.postgres import PostgresDatabase
+from mock_epay.store.sql.postgres import CONNECTIONS, PostgresDatabase
 from mock_epay.store.sql.rows import row_of, storable
 from mock_epay.store.sql.schema import STEPS
 from mock_epay.store.sql.sqlite import SqliteDatabase
@@ -312,6 +312,25 @@ def test_texts_that_no_database_takes_are_written_otherwise(two: Two) -> None:
         assert len(await one.events("a")) == 1
 
     two(story)
+
+
+def test_a_crowd_at_one_world_keeps_nobody_from_another() -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        await one.add_merchant(new_merchant("a"))
+        await one.add_merchant(new_merchant("b"))
+        async with other.work("a"):
+            waiting = [asyncio.create_task(get(one, "a", Invoice, "1")) for _ in range(2 * CONNECTIONS)]
+            assert await are_waiting(waiting)
+            await save(one, "b", invoice("1"))
+            assert await are_waiting(waiting, 0)
+        assert await asyncio.gather(*waiting) == [None] * len(waiting)
+
+    async def told() -> None:
+        url = shared_postgres().new_database()
+        async with asyncio.timeout(PATIENCE_S), opened(url, LEASE_S) as one, opened(url, LEASE_S) as other:
+            await story(one, other)
+
+    asyncio.run(told())
 
 
 def test_what_cannot_be_read_does_not_keep_its_world(two: Two) -> None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self, cast
+from weakref import WeakValueDictionary
 
 from mock_epay.clock import Clock
 from mock_epay.fake import fresh_seed
@@ -62,6 +63,7 @@ class SqlStore:
         self._steps = steps
         self.say: Mapping[str, str] = {name: text.format_map(database.words) for name, text in STATEMENTS.items()}
         self.bells = Bells()
+        self._queues: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._failed = asyncio.Event()
         self._lost = False
         self._unlooked: Counter[str] = Counter()
@@ -239,6 +241,12 @@ class SqlStore:
         if not found:
             raise UnknownMerchantError(client_id)
         return World.of(found[0])
+
+    def queue(self, client_id: str) -> asyncio.Lock:
+        """Return where this process's units of a world queue up, lest they wait with all its connections in hand."""
+        lock = self._queues.get(client_id) or asyncio.Lock()
+        self._queues[client_id] = lock
+        return lock
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -465,6 +473,7 @@ class SqlWork:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._store.queue(self._client_id))
             self._transaction = await stack.enter_async_context(self._store.transaction())
             self._world = await self._store.lock(self._transaction, self._client_id)
             self._within = stack.pop_all()
