@@ -4,8 +4,6 @@ import io
 from typing import Final
 from urllib.parse import urlsplit
 
-import segno
-
 from mock_epay.errors import BadField
 
 SOURCE: Final = "documented: control API"
@@ -26,6 +24,8 @@ def picture(text: str) -> bytes:
     if not fits:
         raise BadField("text", text, f"an http or https address of at most {LONGEST} characters", SOURCE)
     drawn = io.BytesIO()
+    import segno  # noqa: PLC0415  (a hundredth of a second that most servers never need)
+
     code = segno.make(text, error="m", micro=False)
     code.save(drawn, kind="svg", border=4, dark="#000", light="#fff", xmldecl=False, omitsize=True)
     return drawn.getvalue()

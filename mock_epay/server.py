@@ -14,9 +14,8 @@ from typing import Any, Final, TypeVar, cast
 
 import uvicorn
 
-from mock_epay import handler_check, issuer, script, tls, workers
+from mock_epay import issuer, script, tls, workers
 from mock_epay.bank import Bank
-from mock_epay.client import EpayServer
 from mock_epay.connections import SWEEP_S, Connection, Limits
 from mock_epay.errors import Refusal
 from mock_epay.journal import FORMS, Journal
@@ -261,6 +260,9 @@ def _checker(url: str, control_token: str) -> CheckHandler:
     """Return what checks a shop's handler of postlinks for a visitor: a client of this server's own control API."""
 
     def check(client_id: str, facts: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        from mock_epay import handler_check  # noqa: PLC0415  (with an HTTP client of its own)
+        from mock_epay.client import EpayServer  # noqa: PLC0415
+
         with EpayServer(url, control_token=control_token) as server:
             yield from handler_check.told(server, client_id, facts)
 

@@ -21,7 +21,7 @@ import pytest
 from support import PATIENCE_S, Receiver, Shop, eventually, new_merchant
 
 from mock_epay.model import Attempt, Delivery, DeliveryState, Merchant
-from mock_epay.postlinks import letters
+from mock_epay.postlinks import letters, tries
 from mock_epay.postlinks.roads import Roads
 from mock_epay.server import Sandbox, running
 from mock_epay.settings import Settings
@@ -388,13 +388,13 @@ def test_what_nobody_thought_of_costs_an_attempt_and_not_the_courier(shop: Shop)
 
 
 def test_a_client_that_fails_by_itself_is_a_failed_attempt() -> None:
-    async def try_closed() -> letters.Outcome:
+    async def try_closed() -> tries.Outcome:
         session = aiohttp.ClientSession()
         await session.close()
-        letter = letters.Letter(url="http://127.0.0.1/", body=BODY, patience_s=1)
+        letter = tries.Letter(url="http://127.0.0.1/", body=BODY, patience_s=1)
         return await letters.carry(session, letter, Roads())
 
-    assert asyncio.run(try_closed()) == letters.Outcome(result="failed", url="http://127.0.0.1/")
+    assert asyncio.run(try_closed()) == tries.Outcome(result="failed", url="http://127.0.0.1/")
 
 
 def test_a_hanging_shop_delays_itself_alone() -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final, NoReturn, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 from weakref import WeakValueDictionary
 
 from yarl import URL
@@ -15,9 +16,14 @@ from mock_epay.bank import notices
 from mock_epay.clock import stopwatch
 from mock_epay.fake import Fake
 from mock_epay.model import Attempt, Delivery, DeliveryState
-from mock_epay.postlinks.letters import DELIVERED, Letter, Outcome, carry, new_session
 from mock_epay.postlinks.roads import Roads
+from mock_epay.postlinks.tries import DELIVERED, Letter, Outcome
 from mock_epay.store import Store, StoreError, UnknownMerchantError
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+    Carry = Callable[[ClientSession, Letter, Roads], Awaitable[Outcome]]
 
 OUTDATED: Final = "outdated"
 
@@ -52,13 +58,15 @@ class Courier:
         self._lanes: dict[_Key, _Lane] = {}
         self._crowd = _CROWD
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._opening: asyncio.Task[tuple[ClientSession, Carry]] | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = new_session(self._roads)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        if self._opening is not None:
+            session, _carry = await self._opening
+            await session.close()
 
     async def finish(self) -> None:
         """Wait a moment for what shops have before them already; what waits behind it stays where it is."""
@@ -94,6 +102,7 @@ class Courier:
             if await work.get(Delivery, delivery.id) != delivery:
                 return OUTDATED
             merchant = work.merchant
+        session, carry = await self._client()
         elapsed = stopwatch()
         letter = Letter(
             url=delivery.url,
@@ -103,11 +112,18 @@ class Courier:
             slow_s=delivery.slow_s,
             keep=crowded,
         )
-        outcome = await carry(self._session, letter, self._roads)
+        outcome = await carry(session, letter, self._roads)
         milliseconds = elapsed()
         self._tell(outcome.result, milliseconds / 1000)
         await self._record(client_id, delivery, outcome, milliseconds)
         return outcome.result
+
+    async def _client(self) -> "tuple[ClientSession, Carry]":
+        """Return what posts notices. To import it takes as long as to start all else, so the first notice does that."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(_open(self._roads))
+        await asyncio.wait({self._opening})
+        return self._opening.result()
 
     async def forget(self, client_id: str) -> None:
         """Let go of all that waits or is on its way for a merchant whose world has ended.
@@ -183,6 +199,11 @@ class Courier:
             )
             if delivered:
                 await notices.others(work, tried.invoice_id)
+
+
+async def _open(roads: Roads) -> "tuple[ClientSession, Carry]":
+    letters = await asyncio.to_thread(import_module, "mock_epay.postlinks.letters")
+    return letters.new_session(roads), letters.carry
 
 
 def _attempt(tried: Delivery, outcome: Outcome, at: datetime, milliseconds: float) -> Attempt:

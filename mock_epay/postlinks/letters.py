@@ -1,18 +1,19 @@
 """One notice on its way: posted, by whichever road takes it, and what came of it."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from mock_epay import __version__, addresses
-from mock_epay.postlinks.roads import BlockedAddressError, GuardedResolver, Roads
+from mock_epay.postlinks.roads import BlockedAddressError, Roads
+from mock_epay.postlinks.tries import DELIVERED, Letter, Outcome
 
-DELIVERED: Final = "delivered"
 REFUSED: Final = "refused"
 DISCONNECTED: Final = "disconnected"
 
@@ -43,36 +44,6 @@ _RESULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of one attempt at an address. Without an answer `status` is None, and `headers` are not known.
-
-    It is `stale` if a connection that was kept turned out to be closed.
-    """
-
-    result: str
-    url: str
-    headers: tuple[tuple[str, str], ...] = ()
-    status: int | None = None
-    answer: str = ""
-    stale: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """One notice as it goes out: where to, how many real seconds the shop has, and how many the body takes.
-
-    With `keep` the connection may serve another one.
-    """
-
-    url: str
-    body: bytes
-    patience_s: float
-    connect_s: float = 5
-    slow_s: float = 0
-    keep: bool = False
-
-
 def new_session(roads: Roads) -> aiohttp.ClientSession:
     """Return a client for postlinks."""
     tracing = aiohttp.TraceConfig()
@@ -83,6 +54,30 @@ def new_session(roads: Roads) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),  # what one shop sets is no other's business
         trace_configs=[tracing],
     )
+
+
+class GuardedResolver(AbstractResolver):
+    """Looks names up and refuses those that lead to a forbidden address. What it returns is what is connected to."""
+
+    def __init__(self, roads: Roads) -> None:
+        self._inner = aiohttp.ThreadedResolver()
+        self._roads = roads
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Look a name up.
+
+        Raises:
+            BlockedAddressError: it leads where none may go.
+
+        """
+        found = await self._inner.resolve(host, port, family)
+        self._roads.check_found(host, [one["host"] for one in found])
+        return found
+
+    async def close(self) -> None:
+        """Do nothing: the resolver that this one asks holds nothing open."""
 
 
 async def _note_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:

@@ -1,13 +1,10 @@
 """Where postlinks really go, and where they never may."""
 
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from mock_epay import addresses
@@ -89,27 +86,3 @@ def _meant(host: str) -> str | None:
     with suppress(OSError):
         return addresses.default_gateway(_ROUTES.read_text("ascii"))
     return None
-
-
-class GuardedResolver(AbstractResolver):
-    """Looks names up and refuses those that lead to a forbidden address. What it returns is what is connected to."""
-
-    def __init__(self, roads: Roads) -> None:
-        self._inner = aiohttp.ThreadedResolver()
-        self._roads = roads
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Look a name up.
-
-        Raises:
-            BlockedAddressError: it leads where none may go.
-
-        """
-        found = await self._inner.resolve(host, port, family)
-        self._roads.check_found(host, [one["host"] for one in found])
-        return found
-
-    async def close(self) -> None:
-        """Do nothing: the resolver that this one asks holds nothing open."""

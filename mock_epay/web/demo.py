@@ -19,12 +19,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+
+if TYPE_CHECKING:
+    import jinja2
 
 CURRENCY = "KZT"
 CUSTOMER = "shai-guest-1"  # saved cards belong to a customer of the shop; the demo has one
@@ -535,7 +538,7 @@ def _reason(status: int, answer: Mapping[str, object]) -> str:
 
 
 def _page(template: str, *, status: int = OK, **words: object) -> Response:
-    return HTMLResponse(TEMPLATES.get_template(template).render(words), status, PAGE_HEADERS)
+    return HTMLResponse(_templates().get_template(template).render(words), status, PAGE_HEADERS)
 
 
 def _tenge(amount: int) -> str:
@@ -543,11 +546,18 @@ def _tenge(amount: int) -> str:
 
 
 HOME = Path(__file__).resolve().parent.parent
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(HOME / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-TEMPLATES.filters["tenge"] = _tenge
+
+
+@functools.cache
+def _templates() -> "jinja2.Environment":
+    import jinja2  # noqa: PLC0415 - likewise
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HOME / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["tenge"] = _tenge
+    return environment

@@ -1,18 +1,18 @@
 """The templates of the pages a customer sees."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache, lru_cache, partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.ext import Extension
-from jinja2.lexer import TOKEN_DOT, TOKEN_NAME, TOKEN_STRING, Token, TokenStream
 from markupsafe import Markup
 
 from mock_epay.model import Language
-from mock_epay.resources import TEMPLATES, words
+from mock_epay.resources import words
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -45,17 +45,11 @@ def money(amount: Decimal, currency: str, language: Language) -> str:
 
 
 @cache
-def _environment(language: Language) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        extensions=[_Spoken],
-        autoescape=True,
-        auto_reload=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.globals |= {"t": words(language), "marks": partial(_marks, language)}
+def _environment(language: Language) -> "Environment":
+    from mock_epay.web import spoken  # noqa: PLC0415  (Jinja is imported when the first page is asked for)
+
+    environment = spoken.environment(words(language))
+    environment.globals["marks"] = partial(_marks, language)
     environment.filters |= {"clock": _clock, "fill": _fill, "grouped": _grouped, "plural": _plural}
     return environment
 
@@ -72,29 +66,6 @@ def _marks_of(language: Language, problems: tuple[tuple[str, str], ...]) -> tupl
         {name: part(template, language=language, name=name, problem=wrong.get(name, "")) for name in FIELDS}
         for template in ("_described.html", "_problem.html")
     )
-
-
-class _Spoken(Extension):
-    """Puts words into a template as it is compiled: to look each of them up would take half of a page's time."""
-
-    def filter_stream(self, stream: TokenStream) -> Iterable[Token]:
-        tokens = [*stream]
-        at = 0
-        while at < len(tokens):
-            word, behind = self._word(tokens, at)
-            yield Token(tokens[at].lineno, TOKEN_STRING, word) if isinstance(word, str) else tokens[at]
-            at = behind if isinstance(word, str) else at + 1
-
-    def _word(self, tokens: list[Token], at: int) -> tuple[Any, int]:
-        """Follow `t.page.name` as far as the words go; return what stands there, and which token is next."""
-        if (tokens[at].type, tokens[at].value) != (TOKEN_NAME, "t") or tokens[at - 1].type == TOKEN_DOT:
-            return None, at
-        found: Any = self.environment.globals["t"]
-        at += 1
-        while tokens[at].type == TOKEN_DOT and isinstance(found, dict) and tokens[at + 1].value in found:
-            found = found[tokens[at + 1].value]
-            at += 2
-        return found, at
 
 
 def _plural(number: int, forms: Sequence[str]) -> str:

@@ -1,0 +1,36 @@
+"""One try to bring a notice to a shop: what goes out, and what came of it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+DELIVERED: Final = "delivered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one attempt at an address. Without an answer `status` is None, and `headers` are not known.
+
+    It is `stale` if a connection that was kept turned out to be closed.
+    """
+
+    result: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    status: int | None = None
+    answer: str = ""
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """One notice as it goes out: where to, how many real seconds the shop has, and how many the body takes.
+
+    With `keep` the connection may serve another one.
+    """
+
+    url: str
+    body: bytes
+    patience_s: float
+    connect_s: float = 5
+    slow_s: float = 0
+    keep: bool = False
