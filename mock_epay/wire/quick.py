@@ -49,7 +49,7 @@ def check_of(schema: Mapping[str, Any]) -> Check:
 
 def _text(schema: Mapping[str, Any]) -> Check:
     """Return the check of what most fields are, in one step: a text of some pattern and length."""
-    search = re.compile(schema.get("pattern", "")).search
+    search = expression(schema.get("pattern", "")).search
     least, most = schema.get("minLength", 0), schema.get("maxLength", inf)
     return lambda value: type(value) is str and least <= len(value) <= most and search(value) is not None
 
@@ -158,6 +158,7 @@ _KEYWORDS: Final[dict[str, _Keyword]] = {
     "required": (_OBJECT, _required),
     "dependentRequired": (_OBJECT, _dependent),
     "minProperties": (_OBJECT, lambda least, _: lambda value: len(value) >= least),
+    "maxProperties": (_OBJECT, lambda most, _: lambda value: len(value) <= most),
     "if": (_OBJECT, _if),
     "then": (_ANY, lambda _, __: _always),  # comes with its `if`
     "items": (_LIST, _items),
