@@ -86,6 +86,7 @@ FORM = PLACE | {
     "amount": "100 ₸",
     "description": "Тест",
     "action": "/payform/pay/1",
+    "asked": {"again": "1"},
     "values": {
         "name": "Arman Ali",
         "email": "a@example.kz",

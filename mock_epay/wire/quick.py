@@ -158,7 +158,6 @@ _KEYWORDS: Final[dict[str, _Keyword]] = {
     "required": (_OBJECT, _required),
     "dependentRequired": (_OBJECT, _dependent),
     "minProperties": (_OBJECT, lambda least, _: lambda value: len(value) >= least),
-    "maxProperties": (_OBJECT, lambda most, _: lambda value: len(value) <= most),
     "if": (_OBJECT, _if),
     "then": (_ANY, lambda _, __: _always),  # comes with its `if`
     "items": (_LIST, _items),
