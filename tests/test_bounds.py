@@ -10,6 +10,7 @@ from worlds import CONTROL, World, new_world
 
 from mock_epay.model import Delivery, Invoice
 from mock_epay.postlinks import Courier
+from mock_epay.server import Sandbox
 from mock_epay.store.memory import MemoryStore
 
 
@@ -183,3 +184,9 @@ def test_a_limit_that_is_lowered_holds_from_the_next_payment_on(http: httpx.Clie
 def _status(http: httpx.Client, token: str) -> int:
     asked = http.get(f"/check-status/payment/transaction/{number(1)}", headers={"Authorization": f"Bearer {token}"})
     return asked.status_code
+
+
+def test_a_page_of_an_order_that_is_forgotten_has_no_end_of_its_own(sandbox: Sandbox) -> None:
+    before = sandbox.do(sandbox.bank.store.tally("test"))
+    sandbox.do(sandbox.bank.close_page("test", "a page that nobody has"))
+    assert sandbox.do(sandbox.bank.store.tally("test")) == before

@@ -14,6 +14,7 @@ from mock_epay import handler_check
 from mock_epay.bank import Bank
 from mock_epay.settings import Settings
 from mock_epay.store.memory import MemoryStore
+from mock_epay.store.shapes import Stored
 from mock_epay.web import create_app
 
 THREAD: Final = "the check of a handler"
@@ -244,6 +245,31 @@ def test_an_application_without_a_server_checks_nothing() -> None:
 
     answer = asyncio.run(ask())
     assert (answer.status_code, "mock-epay serve" in answer.json()["message"]) == (404, True)
+
+
+class Vanishing(MemoryStore):
+    """A store whose worlds end as soon as somebody has found the way there."""
+
+    async def owner(self, kind: type[Stored], key: str) -> str | None:
+        """See `Store`."""
+        found = await super().owner(kind, key)
+        if found is not None:
+            await self.drop_merchant(found)
+        return found
+
+
+def test_a_merchant_that_is_deleted_while_somebody_asks_is_gone() -> None:
+    async def ask() -> httpx.Response:
+        app = create_app(Bank(Vanishing(), Settings()))
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+                return await http.post(f"{CONTROL}/merchants/test/payments", json={})
+
+    import asyncio  # noqa: PLC0415
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, "deleted meanwhile" in answer.text) == (404, True)
 
 
 @pytest.mark.parametrize("link", ["", "shop", "ftp://shop/x", "http://shop /x"])

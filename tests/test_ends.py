@@ -176,7 +176,9 @@ def test_a_shop_that_has_a_notice_before_it_is_waited_for() -> None:
 
 
 def test_workers_end_together(tmp_path: Path) -> None:
-    with serving(*MODULE, "--port", "0", "--store", f"sqlite:///{tmp_path}/store.db", "--workers", "2") as sandbox:
+    tls = ("--tls", "1", "--tls-port", "0", "--tls-dir", f"{tmp_path}/tls")
+    store = ("--store", f"sqlite:///{tmp_path}/store.db", "--workers", "2")
+    with serving(*MODULE, "--port", "0", *store, *tls) as sandbox:
         for number in range(1, 5):
             pay(sandbox, number)
         took, code, said = sandbox.stop(signal.SIGTERM)

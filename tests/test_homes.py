@@ -5,8 +5,10 @@ import logging
 import os
 import pwd
 import signal
+import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -587,3 +589,15 @@ def test_several_workers_need_a_database() -> None:
 def test_workers_that_cannot_begin_say_why() -> None:
     with pytest.raises(ServerError, match=r"^the store /nowhere/file cannot be used: unable to open database file$"):
         serve(Settings(port=0, store="sqlite:////nowhere/file", workers=2), lambda *_: None)
+
+
+def test_a_new_file_that_another_process_is_about_to_change_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
+        other.execute("CREATE TABLE others (name)")
+        other.execute("BEGIN IMMEDIATE")  # SQLite waits for any other lock by itself
+        soon = threading.Timer(0.1, other.execute, ["COMMIT"])
+        soon.start()
+        with running(Settings(port=0, store=f"sqlite:///{path}")) as sandbox:
+            assert httpx.get(f"{sandbox.url}/_control/health").json()["status"] == "ok"
+        soon.join(PATIENCE_S)

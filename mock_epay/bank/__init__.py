@@ -126,8 +126,7 @@ class Bank:
         async with self._with(Transaction, transaction_id) as work:
             client_id = work.merchant.client_id
             transaction = await work.get(Transaction, transaction_id)
-            if transaction is None:  # its order had to be forgotten meanwhile
-                return
+            assert transaction is not None
             patience_s = work.merchant.postlink_timeout_s if notices.holds_page(work, transaction) else 0
         await asyncio.sleep(transaction.delay_s)
         if patience_s:

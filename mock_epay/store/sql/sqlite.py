@@ -2,17 +2,20 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
+from mock_epay.clock import stopwatch
 from mock_epay.store import StoreError
 from mock_epay.store.sql.database import Ring, Row, Transaction
 
 T = TypeVar("T")
 
 _BUSY_S: Final = 10.0  # how long another process may have the file to itself
+_PAUSE_S: Final = 0.01  # before it is tried again
 _LOOK_S: Final = 0.1  # how often it is asked whether another process has changed the file
 
 # In the write-ahead log a commit is an append, and readers of other processes go on. With NORMAL it is handed to the
@@ -80,10 +83,23 @@ class SqliteDatabase:
         self._connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
         try:
             for statement in _BEGINNING:
-                self._connection.execute(statement)
+                self._begin(statement)
         except BaseException:
             self._connection.close()
             raise
+
+    def _begin(self, statement: str) -> None:
+        # That another process changes the mode of a new file is told at once: for that SQLite does not wait by itself.
+        elapsed = stopwatch()
+        while True:
+            try:
+                self._connection.execute(statement)
+            except sqlite3.OperationalError as wrong:
+                if wrong.sqlite_errorcode != sqlite3.SQLITE_BUSY or elapsed() > _BUSY_S * 1000:
+                    raise
+                threading.Event().wait(_PAUSE_S)
+            else:
+                return
 
     def _execute(self, statement: str, values: Sequence[object]) -> list[Row]:
         return self._connection.execute(statement.replace("$", "?"), values).fetchall()
