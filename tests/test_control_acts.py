@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
-from support import CHALLENGED, Receiver, Shop, encrypted, eventually, state
+from support import CHALLENGED, SCOPE, Receiver, Shop, encrypted, eventually, state
 from worlds import CONTROL, TROUBLE, World, new_world
 
 from mock_epay import handler_check
@@ -260,11 +260,17 @@ class Vanishing(MemoryStore):
 
 def test_a_merchant_that_is_deleted_while_somebody_asks_is_gone() -> None:
     async def ask() -> httpx.Response:
-        app = create_app(Bank(Vanishing(), Settings()))
+        bank = Bank(Vanishing(), Settings())
+        app = create_app(bank)
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-                return await http.post(f"{CONTROL}/merchants/test/payments", json={})
+                merchant = (await bank.store.merchants())[0]
+                credentials = {"client_id": merchant.client_id, "client_secret": merchant.client_secret}
+                form = {"grant_type": "client_credentials", "scope": SCOPE} | credentials
+                token = (await http.post("/oauth2/token", data=form)).json()["access_token"]
+                address = "/check-status/payment/transaction/000000001"
+                return await http.get(address, headers={"Authorization": f"Bearer {token}"})
 
     import asyncio  # noqa: PLC0415
 
