@@ -7,14 +7,14 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
-from support import CHALLENGED, SCOPE, Receiver, Shop, encrypted, eventually, state
+from support import CHALLENGED, Receiver, Shop, encrypted, eventually, state
 from worlds import CONTROL, TROUBLE, World, new_world
 
 from mock_epay import handler_check
 from mock_epay.bank import Bank
 from mock_epay.settings import Settings
-from mock_epay.store.memory import MemoryStore
-from mock_epay.store.shapes import Stored
+from mock_epay.store import UnknownMerchantError
+from mock_epay.store.memory import MemoryStore, MemoryWork
 from mock_epay.web import create_app
 
 THREAD: Final = "the check of a handler"
@@ -248,34 +248,32 @@ def test_an_application_without_a_server_checks_nothing() -> None:
 
 
 class Vanishing(MemoryStore):
-    """A store whose worlds end as soon as somebody has found the way there."""
+    """A store whose worlds, once they begin to vanish, end as soon as somebody has found the way there."""
 
-    async def owner(self, kind: type[Stored], key: str) -> str | None:
+    vanishes = False
+
+    def work(self, client_id: str) -> MemoryWork:
         """See `Store`."""
-        found = await super().owner(kind, key)
-        if found is not None:
-            await self.drop_merchant(found)
-        return found
+        if self.vanishes:
+            raise UnknownMerchantError(client_id)
+        return super().work(client_id)
 
 
 def test_a_merchant_that_is_deleted_while_somebody_asks_is_gone() -> None:
     async def ask() -> httpx.Response:
-        bank = Bank(Vanishing(), Settings())
-        app = create_app(bank)
+        store = Vanishing()
+        app = create_app(Bank(store, Settings()))
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-                merchant = (await bank.store.merchants())[0]
-                credentials = {"client_id": merchant.client_id, "client_secret": merchant.client_secret}
-                form = {"grant_type": "client_credentials", "scope": SCOPE} | credentials
-                token = (await http.post("/oauth2/token", data=form)).json()["access_token"]
-                address = "/check-status/payment/transaction/000000001"
-                return await http.get(address, headers={"Authorization": f"Bearer {token}"})
+                paid = (await http.post(f"{CONTROL}/merchants/test/payments", json={})).json()
+                store.vanishes = True
+                return await http.get(paid["page_url"])
 
     import asyncio  # noqa: PLC0415
 
     answer = asyncio.run(ask())
-    assert (answer.status_code, "deleted meanwhile" in answer.text) == (404, True)
+    assert (answer.status_code, "deleted meanwhile" in answer.text) == (404, True), answer.text
 
 
 @pytest.mark.parametrize("link", ["", "shop", "ftp://shop/x", "http://shop /x"])
