@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -30,6 +31,18 @@ ANSWER: Final = b'{"message": "' + b"x" * 185 + b'"}'
 SERVER_CORE, LOAD_CORE = "0", "1"
 CONNECTIONS: Final = 16
 
+# The same with no more imports than it needs, since they are what a start takes.
+BARE_ALONE: Final = """
+import socket, uvicorn
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"{}"})
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(app, loop="uvloop", http="httptools", ws="none", lifespan="off", log_level="critical")
+    uvicorn.Server(config).run([listener])
+"""
+
 # wrk's own figures in one line.
 REPORT: Final = """
 done = function(summary, latency, requests)
@@ -39,13 +52,20 @@ done = function(summary, latency, requests)
 end
 """
 
-# Tests that do nothing, with a fixture and without, and how long each took; of it, how long the sandbox was asked.
+# Tests that do nothing, or pay and hear of it, with a fixture and without, and how long each took; of it, how long the
+# sandbox was asked.
 FIXTURE_TESTS: Final = """
 import pytest
 
 @pytest.mark.parametrize("number", range(300))
 def test_with(epay, number):
     pass
+
+@pytest.mark.parametrize("number", range(300))
+def test_payment(epay, number):
+    shop = epay.receiver()
+    epay.pay(post_link=shop.url)
+    shop.wait(1)
 
 @pytest.mark.parametrize("number", range(300))
 def test_without(number):
@@ -114,16 +134,21 @@ class Figures:
     share: list[float] = field(default_factory=list)
 
 
-def cases(url: str) -> Iterator[Case]:
-    """Return what is measured of a sandbox, as the test merchant asks it."""
+def credentials() -> dict[str, str]:
+    """Return what the test merchant says of itself in each request for a token."""
     merchant = table("merchants")["merchant"][0]
-    fields = {
+    return {
         "grant_type": "client_credentials",
         "scope": SCOPE,
         "client_id": merchant["client_id"],
         "client_secret": merchant["client_secret"],
         "terminal": merchant["terminals"][0]["id"],
     }
+
+
+def cases(url: str) -> Iterator[Case]:
+    """Return what is measured of a sandbox, as the test merchant asks it."""
+    fields = credentials()
     payment = fields | {"invoiceID": "000000001", "amount": "100", "currency": "KZT"}
     token = f"{url}/oauth2/token"
     yield Case("token, urlencoded", token, urlencode(payment), {"Content-Type": "application/x-www-form-urlencoded"})
@@ -158,14 +183,28 @@ def measure(case: Case, seconds: int, place: Path) -> tuple[float, float]:
     return requests / microseconds * 1e6, middle / 1000
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs, and its process."""
+
+    url: str
+    process: int
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
+
 @contextmanager
-def started(*command: str) -> Iterator[str]:
+def started(*command: str) -> Iterator[Server]:
     """Start a server on its core and read from its output where it is."""
     pinned = ["taskset", "-c", SERVER_CORE, sys.executable, *command]
     with subprocess.Popen(pinned, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
-            yield next(line.split()[-1] for line in process.stdout if "http://" in line).removesuffix("/demo")
+            url = next(line.split()[-1] for line in process.stdout if "http://" in line).removesuffix("/demo")
+            yield Server(url, process.pid)
         finally:
             process.terminate()
 
@@ -193,7 +232,7 @@ def run(rounds: int, seconds: int) -> dict[str, Figures]:
         started(__file__, "--serve-bare") as bare,
         started("-m", "mock_epay", "--port", "0") as sandbox,
     ):
-        measured = [Case(BARE, bare), *cases(sandbox)]
+        measured = [Case(BARE, bare.url), *cases(sandbox.url)]
         for _ in range(rounds):
             for case in measured:
                 per_second, middle = measure(case, seconds, Path(place))
@@ -220,7 +259,27 @@ def measure_fixture() -> str:
     bare = median(whole for name, whole, _ in times if name == "test_without")
     rows = [(whole - bare, asked, whole - bare - asked) for name, whole, asked in times if name == "test_with"]
     whole, asked, own = (median(column) * 1000 for column in zip(*rows, strict=True))
-    return f"the fixture epay costs a test {whole:.2f} ms: {asked:.2f} ms of requests, {own:.2f} ms by itself"
+    paid = (median(whole for name, whole, _ in times if name == "test_payment") - bare) * 1000
+    return (
+        f"the fixture epay costs a test {whole:.2f} ms: {asked:.2f} ms of requests, {own:.2f} ms by itself; "
+        f"with a payment and its postlink a test takes {paid:.2f} ms"
+    )
+
+
+def measure_start(rounds: int) -> str:
+    """Tell how long it takes from the start of the process to the first token, and of the bare application."""
+    times: dict[str, list[float]] = {BARE: [], "sandbox": []}
+    for _ in range(rounds):
+        for name, command in ((BARE, ("-c", BARE_ALONE)), ("sandbox", ("-m", "mock_epay", "--port", "0"))):
+            began = perf_counter()
+            with started(*command) as server:
+                httpx.post(f"{server.url}/oauth2/token", data=credentials()).raise_for_status()
+                times[name].append((perf_counter() - began) * 1000)
+    bare, sandbox = (median(row) for row in times.values())
+    ratio = median(own / bare for bare, own in zip(*times.values(), strict=True))
+    return (
+        f"from the start to the first token: {sandbox:.0f} ms, {ratio:.2f} times the bare application's {bare:.0f} ms"
+    )
 
 
 def report(figures: Mapping[str, Figures]) -> str:
@@ -246,6 +305,11 @@ def main() -> None:
     figures = run(chosen.rounds, chosen.seconds)
     print(report(figures))  # noqa: T201
     print(measure_fixture())  # noqa: T201
+    print(measure_start(chosen.rounds * 3))  # noqa: T201
+    import bench_life  # noqa: PLC0415  (it is made of parts of this)
+
+    for row in bench_life.rows(median(figures[BARE].per_second)):
+        print(f"{row.what}: {row.is_} (goal {row.goal})")  # noqa: T201
     if chosen.json:
         kept = {name: asdict(row) for name, row in figures.items()}
         chosen.json.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")

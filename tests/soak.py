@@ -126,7 +126,7 @@ class Client:
         length = head.partition(b"content-length: ")[2].split()
         told = await reader.readexactly(int(length[0])) if length else b""
         self.books.took.append(time.perf_counter() - began)
-        if head.split()[1] not in {b"200", b"201", b"204"}:
+        if head.split()[1] not in {b"200", b"201", b"204", b"303"}:
             raise SystemError(f"{method} {path}: {head.decode().splitlines()[0]}: {told.decode()[:300]}")
         return json.loads(told) if b"application/json" in head else told
 
