@@ -103,11 +103,9 @@ while True:
         break
     except OSError:
         time.sleep(0.002)
-wall = time.perf_counter() - began
+print(time.perf_counter() - began)
 process.kill()
-used = os.wait4(process.pid, 0)[2]
-# On a machine that is busy with something else, what counts is the work that the start takes.
-print(min(wall, used.ru_utime + used.ru_stime))
+process.wait()
 """
     assert any(float(one.run("python3", "-c", script)) < STARTS_WITHIN_S for _ in range(TRIES))
 
