@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -55,11 +56,19 @@ def shop(sandbox: Sandbox, http: httpx.Client, shop_server: Receiver) -> Shop:
 
 
 @pytest.fixture
-def world(http: httpx.Client) -> Iterator[World]:
+def ends(http: httpx.Client) -> Iterator[ExitStack]:
+    """Take what shall end with the test, when no browser looks at it any more."""
+    del http  # it ends later
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def world(http: httpx.Client, ends: ExitStack) -> World:
     """Give a merchant as the control API has it."""
     made = new_world(http)
-    yield made
-    made.ask("DELETE")  # the test may have done it
+    ends.callback(made.ask, "DELETE")  # the test may have done it
+    return made
 
 
 @pytest.fixture
@@ -79,8 +88,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def customer(browser: Browser, sandbox: Sandbox) -> Iterator[Customer]:
+def customer(browser: Browser, sandbox: Sandbox, ends: ExitStack) -> Iterator[Customer]:
     """Give a customer whose browser has nothing to complain of."""
+    del ends  # the browser leaves first
     somebody = Customer(browser, sandbox.url)
     yield somebody
     assert somebody.leave() == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -100,15 +101,17 @@ def test_the_way_back_is_never_anything_but_the_own_cabinet(customer: Customer, 
     assert customer.visits == []
 
 
-def test_another_merchant_s_cabinet_stays_shut(customer: Customer, http: httpx.Client, world: World) -> None:
+def test_another_merchant_s_cabinet_stays_shut(
+    customer: Customer, http: httpx.Client, world: World, ends: ExitStack
+) -> None:
     other = new_world(http, name="Other")
+    ends.callback(other.ask, "DELETE")
     other.pay(invoice_id="000000009")
     page = customer.page()
     sign_in(page, customer.sandbox, world)
     page.goto(home(customer.sandbox, other, "/invoices/000000009"))
     page.wait_for_url(home(customer.sandbox, world))
     expect(page.get_by_test_id("row-000000009")).to_have_count(0)
-    other.ask("DELETE")
 
 
 def test_a_link_from_a_chat_opens_without_a_sign_of_the_door(customer: Customer, world: World) -> None:

@@ -1,5 +1,7 @@
 """The cabinet's tools: paying, the script, the clock, the settings and the check of a handler."""
 
+from contextlib import ExitStack
+
 import httpx
 import pytest
 from browsing import Customer, shoot
@@ -208,20 +210,23 @@ def test_a_terminal_is_made_two_stage(customer: Customer, page: Page, world: Wor
     assert world.pay()["status"] == "AUTH"
 
 
-def test_a_new_merchant_is_made_and_signs_in(customer: Customer, page: Page, world: World, http: httpx.Client) -> None:
+def test_a_new_merchant_is_made_and_signs_in(
+    customer: Customer, page: Page, world: World, http: httpx.Client, ends: ExitStack
+) -> None:
     enter(page, customer.sandbox, world, "/settings")
     page.get_by_test_id("new-merchant-button").click()
     page.get_by_test_id("dialog").get_by_test_id("name").fill("Coffee")
     page.get_by_test_id("dialog").get_by_test_id("yes").click()
     facts = {name: page.get_by_test_id(f"new-{name}").inner_text() for name in ("ClientID", "email", "password")}
     page.get_by_test_id("dialog").get_by_test_id("yes").click()
+    ends.callback(http.delete, f"/_control/merchants/{facts['ClientID']}")
     page.get_by_test_id("sign-out").click()
     page.get_by_test_id("email").fill(facts["email"])
     page.get_by_test_id("password").fill(facts["password"])
     page.get_by_test_id("enter").click()
     page.wait_for_url(f"**/cabinet/{facts['ClientID']}")
     expect(page.get_by_test_id("merchant")).to_contain_text("Coffee")
-    assert http.delete(f"/_control/merchants/{facts['ClientID']}").status_code == 204
+    expect(page.get_by_test_id("page")).to_have_attribute("data-state", "empty")
 
 
 def test_a_world_is_reset_and_a_merchant_ended_only_when_confirmed(

@@ -20,6 +20,13 @@ let leave = () => {};
 let merchant = null;
 let serial = 0;
 
+addEventListener("unhandledrejection", (event) => {
+  const givenUp = event.reason?.name === "AbortError";
+  if (event.reason?.status === undefined && !givenUp) return;
+  event.preventDefault();
+  if (!givenUp) toast(event.reason.message, "bad");
+});
+
 const session = await common("/session");
 if (session.client_id !== CLIENT_ID && !session.open) await toGate();
 else await begin();
@@ -37,15 +44,15 @@ async function begin() {
   });
   stream.listen({ happened: (event) => event.kind === "clock.changed" && tick().catch(() => {}) });
   setInterval(tell, 1000);
+  let last;
   try {
-    [merchant] = await Promise.all([get(""), tick()]);
+    [merchant, { last }] = await Promise.all([get(""), latest(), tick()]);
   } catch (refusal) {
     main.replaceChildren(h("div.empty", {}, h("h1", {}, t("problem.heading")), h("p", {}, refusal.message)));
     document.body.dataset.state = "refused";
     return;
   }
   named(merchant);
-  const { last } = await latest();
   stream.begin(last);
   await show();
 }
@@ -125,9 +132,3 @@ function follow(event) {
   event.preventDefault();
   go(link.href).then(() => main.focus({ preventScroll: true }));
 }
-
-addEventListener("unhandledrejection", (event) => {
-  if (event.reason?.status === undefined) return;
-  event.preventDefault();
-  toast(event.reason.message, "bad");
-});

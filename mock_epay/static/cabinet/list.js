@@ -9,6 +9,7 @@ import { LANGUAGE, ago, full, money, number, t } from "./words.js";
 const PAGE = 1000;
 const SPARE = 6;
 const PAUSE_MS = 250;
+const TYPING_MS = 180;
 const FILTERS = ["q", "status", "postlink", "reason", "order"];
 
 export async function show(main, { stream, go }) {
@@ -33,7 +34,7 @@ class List {
   draw(main) {
     const signal = this.ended.signal;
     this.search = h("input", { type: "search", value: this.filters.q, placeholder: t("list.search"), "aria-label": t("list.search"), "aria-keyshortcuts": "/", "data-testid": "search", autocomplete: "off", spellcheck: false,
-      oninput: () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.filter({ q: this.search.value.trim() }), 180); } });
+      oninput: () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.filter({ q: this.search.value.trim() }), TYPING_MS); } });
     const choice = (name, options) => h("select", { "aria-label": t(`list.${name}`), "data-testid": `filter-${name}`, onchange: (event) => this.filter({ [name]: event.target.value }) },
       [["", t(`list.any_${name}`)], ...options].map(([value, label]) => h("option", { value, selected: value === this.filters[name] }, label)));
     this.reasons = choice("reason", []);
@@ -80,6 +81,7 @@ class List {
   }
 
   filter(change) {
+    clearTimeout(this.typing);
     Object.assign(this.filters, change);
     history.replaceState(history.state, "", place("", this.filters));
     for (const select of this.selects) select.value = this.filters[select.dataset.testid.slice(7)];
