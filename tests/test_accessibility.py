@@ -57,8 +57,8 @@ def test_another_language_is_chosen_by_keyboard_and_mouse(customer: Customer, sh
 def test_paper_shows_neither_tools_nor_buttons(customer: Customer, shop: Shop) -> None:
     page = customer.page()
     hold_time(page)
-    page.emulate_media(media="print")
     page.goto(pay_page(shop))
+    page.emulate_media(media="print")
     for name in ("panel", "pay", "language-rus"):
         expect(page.get_by_test_id(name)).to_be_hidden()
     expect(page.get_by_test_id("amount")).to_be_visible()
