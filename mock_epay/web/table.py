@@ -58,7 +58,8 @@ class Application(Starlette):
     def _way(self, scope: Scope) -> ASGIApp | None:
         """Find what answers a request, and note what its address names."""
         path: str = scope["path"]
-        found, named = self._ways.get(path), {}
+        found = self._ways.get(path)
+        named: dict[str, Any] = {}
         if found is None:
             folder, _, last = path.rpartition("/")
             found = self._folders.get(folder)
