@@ -37,7 +37,8 @@ _PROGRESS: Final = 16 * 1024  # bytes of an answer that a client must take in th
 _CLOSED_UNSEEN: Final = 100  # connections above the limit that are told so; what comes on top is just closed
 
 _BODILESS: Final = {204, 304}
-_ABOUT_CONNECTION: Final = {b"connection", b"transfer-encoding"}
+# Headers that say how the connection goes on, which is uvicorn's affair, or that are nobody's to keep.
+_NOT_KEPT: Final = {b"connection", b"transfer-encoding", b"set-cookie"}
 _GATHERED: Final = 64 * 1024  # bytes that wait for the end of a turn
 _LINES: Final = 512  # headers that are kept as they are written
 
@@ -344,9 +345,9 @@ def _has_length(message: Any) -> bool:
 
 @lru_cache(_LINES)
 def _line(name: bytes, value: bytes) -> bytes:
-    """Return a header as it is written; nothing for one that cannot be, or says how the connection goes on."""
+    """Return a header as it is written; nothing for one that cannot be, or is not kept."""
     name = name.lower()
-    odd = HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) or name in _ABOUT_CONNECTION
+    odd = HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) or name in _NOT_KEPT
     return b"" if odd else name + b": " + value + b"\r\n"
 
 

@@ -29,6 +29,7 @@ ANSWERS: Final[dict[str, tuple[int, list[tuple[bytes, bytes]], list[bytes]]]] = 
     "unchanged": (304, [(b"content-length", b"0")], [b""]),
     "the last": (200, [LENGTH, (b"connection", b"close")], [b"last"]),
     "chunked": (200, [(b"transfer-encoding", b"chunked")], [b"whole"]),
+    "with a cookie": (200, [LENGTH, (b"set-cookie", b"a=1")], [b"whol"]),
     "long": (200, [(b"content-length", b"300000")], [b"x" * 300_000]),
     "too short": (200, [LENGTH], [b"who"]),
     "too long": (200, [LENGTH], [b"whole"]),
