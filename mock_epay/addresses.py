@@ -78,6 +78,11 @@ def receiver(link: str) -> str:
     host = URL(link).raw_host
     if not host:
         raise ValueError("it names no host")
+    return _receiving(host)
+
+
+@lru_cache(_REMEMBERED)
+def _receiving(host: str) -> str:
     host.encode("idna")
     if host.replace(".", "").isdigit() and not forbidden_host(host):
         IPv4Address(host)  # the client takes no other way to write one in digits
@@ -132,6 +137,7 @@ def default_gateway(routes: str) -> str | None:
     return None
 
 
+@lru_cache(_REMEMBERED)
 def is_local(host: str) -> bool:
     """Return whether only machines nearby can reach this host: by its name, or by its address."""
     try:

@@ -11,7 +11,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import isfinite
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 _ASTRAL = re.compile(r"[^\u0000-\uffff]")
 _FOREIGN = re.compile(r"[^A-Za-z0-9+\-$ ]")
@@ -27,7 +27,6 @@ _SHORT, _LONG, _END = range(3)
 # How much to read ahead at a time, and when: one code takes a number, a 16-bit character and what fills the last byte.
 _WINDOW_BYTES, _CODE_BITS = 48, 64
 
-_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 # JavaScript prints a number whose first digit stands here without an exponent.
 _PLAIN_EXPONENTS = range(-6, 21)
 _PAIRS = 200
@@ -214,13 +213,9 @@ def _encoded(text: str) -> str:
 
 def _decoded(key: str, value: str) -> str:
     try:
-        return _ESCAPES.sub(_unescaped, value)
+        return unquote(value, errors="strict")
     except UnicodeDecodeError:
         raise LzError(f"the value of {key[:40]!r} is not UTF-8") from None
-
-
-def _unescaped(run: re.Match[str]) -> str:
-    return bytes.fromhex(run[0].replace("%", "")).decode()
 
 
 def _whole(text: str) -> str:

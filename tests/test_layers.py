@@ -75,7 +75,7 @@ HOMES: Final = {
     "httptools": {"connections"},
     "jinja2": {"web.demo", "web.recipes", "web.render", "web.spoken"},
     "jsonschema": {"wire.contracts"},
-    "markupsafe": {"web.render"},
+    "markupsafe": {"web.render", "web.spoken"},
     "pytest": {"pytest_plugin"},
     "python_multipart": {"web.forms"},
     "segno": {"qr"},

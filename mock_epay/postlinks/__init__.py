@@ -122,7 +122,8 @@ class Courier:
         """Return what posts notices. To import it takes as long as to start all else, so the first notice does that."""
         if self._opening is None:
             self._opening = asyncio.create_task(_open(self._roads))
-        await asyncio.wait({self._opening})
+        if not self._opening.done():
+            await asyncio.wait({self._opening})
         return self._opening.result()
 
     async def forget(self, client_id: str) -> None:

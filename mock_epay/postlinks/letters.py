@@ -3,8 +3,8 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Final
+from contextvars import ContextVar
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -28,6 +28,10 @@ _HEADERS: Final = {
     "User-Agent": f"mock-epay/{__version__}",
 }
 
+# Which connection takes the notice that a task is posting: one that was kept, unless a new one had to be made.
+_connection: Final = ContextVar("_connection", default="")
+_KEPT, _NEW = "kept", "new"
+
 # What can go wrong, the first match names it.
 _RESULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (BlockedAddressError, "blocked"),
@@ -46,14 +50,19 @@ _RESULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
 
 def new_session(roads: Roads) -> aiohttp.ClientSession:
     """Return a client for postlinks."""
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_reuseconn.append(_note_reuse)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S, resolver=GuardedResolver(roads)),
+        connector=_Connector(limit=0, keepalive_timeout=_KEPT_S, resolver=GuardedResolver(roads)),
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),  # what one shop sets is no other's business
-        trace_configs=[tracing],
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Notes who gets a new connection and not a kept one; aiohttp's tracing, which tells that too, is dear."""
+
+    async def _create_connection(self, *request: Any) -> Any:
+        _connection.set(_NEW)
+        return await super()._create_connection(*request)
 
 
 class GuardedResolver(AbstractResolver):
@@ -78,10 +87,6 @@ class GuardedResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Do nothing: the resolver that this one asks holds nothing open."""
-
-
-async def _note_reuse(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-    context.trace_request_ctx.append("reused")
 
 
 async def carry(session: aiohttp.ClientSession, letter: Letter, roads: Roads) -> Outcome:
@@ -113,7 +118,7 @@ async def post(session: aiohttp.ClientSession, letter: Letter, host: str, roads:
     Redirects are not followed; any 2xx accepts.
     """
     sent: list[tuple[str, str]] = []
-    how: list[str] = []
+    _connection.set(_KEPT)
     reached = letter.url
     timeout = aiohttp.ClientTimeout(total=letter.patience_s + letter.slow_s, sock_connect=letter.connect_s)
     try:
@@ -133,7 +138,6 @@ async def post(session: aiohttp.ClientSession, letter: Letter, host: str, roads:
             allow_redirects=False,
             timeout=timeout,
             server_hostname=named.host if address != named and named.scheme == "https" else None,
-            trace_request_ctx=how,
         ) as response:
             sent += response.request_info.headers.items()
             answer, whole = await _read_some(response)
@@ -143,7 +147,7 @@ async def post(session: aiohttp.ClientSession, letter: Letter, host: str, roads:
             return Outcome(result=result, url=reached, headers=tuple(sent), status=response.status, answer=answer)
     except Exception as wrong:  # noqa: BLE001
         result = next(name for kind, name in _RESULTS if isinstance(wrong, kind))
-        stale = result == DISCONNECTED and bool(how) and not sent
+        stale = result == DISCONNECTED and _connection.get() == _KEPT and not sent
         return Outcome(result=result, url=reached, headers=tuple(sent), stale=stale)
 
 

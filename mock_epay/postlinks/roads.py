@@ -58,7 +58,7 @@ class Roads:
         if addresses.forbidden_host(host):
             raise BlockedAddressError(host)
         with suppress(ValueError):
-            self._check(host, allowed=self._allowed.address(host) or self._allowed.name(host))
+            self._check(host, host)
 
     def check_found(self, host: str, found: Sequence[str]) -> None:
         """Refuse a name that leads to an address that may not be gone to.
@@ -68,10 +68,12 @@ class Roads:
 
         """
         for one in found:
-            self._check(one, allowed=self._allowed.name(host) or self._allowed.address(one))
+            self._check(host, one)
 
-    def _check(self, address: str, *, allowed: bool) -> None:
-        if addresses.forbidden(address) or (self._allowed and not allowed):
+    def _check(self, host: str, address: str) -> None:
+        if addresses.forbidden(address):
+            raise BlockedAddressError(address)
+        if self._allowed and not (self._allowed.name(host) or self._allowed.address(address)):
             raise BlockedAddressError(address)
 
 

@@ -1,6 +1,7 @@
 """What the address of a page asks of its looks: the widget's frame, another language, the sandbox's tools. Pure."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -50,7 +51,7 @@ class Looks:
 
     def address(self, path: str, **more: str) -> str:
         """Return the address of a page that is to look alike."""
-        query = urlencode(self.asked(**more))
+        query = _query(tuple(self.asked(**more).items()))
         return f"{path}?{query}" if query else path
 
     def languages(self, path: str, **more: str) -> dict[str, str]:
@@ -71,3 +72,8 @@ class Looks:
         given = parse_qsl(request.url.query, keep_blank_values=True)
         rest = [pair for pair in given if pair[0] not in {_LANGUAGE, _CARD}]
         return {name: "?" + urlencode([*rest, (_LANGUAGE, name)]) for name in LANG}
+
+
+@lru_cache(256)
+def _query(fields: tuple[tuple[str, str], ...]) -> str:
+    return urlencode(fields)

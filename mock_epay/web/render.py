@@ -51,21 +51,28 @@ def _environment(language: Language) -> "Environment":
     environment = spoken.environment(words(language))
     environment.globals["marks"] = partial(_marks, language)
     environment.filters |= {"clock": _clock, "fill": _fill, "grouped": _grouped, "plural": _plural}
+    environment.globals["parts"] = environment.get_template("_parts.html").module
     return environment
 
 
-def _marks(language: Language, problems: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
+def _marks(language: Language, problems: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str], str]:
     return _marks_of(language, tuple(problems.items()))
 
 
 @lru_cache(256)
-def _marks_of(language: Language, problems: tuple[tuple[str, str], ...]) -> tuple[Mapping[str, str], ...]:
-    """Return what a form says of each of its fields: attributes, and the problem. Nearly always that is the same."""
+def _marks_of(
+    language: Language, problems: tuple[tuple[str, str], ...]
+) -> tuple[Mapping[str, str], Mapping[str, str], str]:
+    """Return what a form says of its fields: attributes and the problem of each, and the words for all there may be.
+
+    Nearly always that is the same.
+    """
     wrong = dict(problems)
-    return tuple(
+    described, problem = (
         {name: part(template, language=language, name=name, problem=wrong.get(name, "")) for name in FIELDS}
         for template in ("_described.html", "_problem.html")
     )
+    return described, problem, part("_problems.html", language=language)
 
 
 def _plural(number: int, forms: Sequence[str]) -> str:

@@ -1,18 +1,30 @@
 """Templates with the words of a language in them. The one home of Jinja where pages are made."""
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.ext import Extension
-from jinja2.lexer import TOKEN_DOT, TOKEN_NAME, TOKEN_STRING, Token, TokenStream
+from jinja2.lexer import (
+    TOKEN_DOT,
+    TOKEN_NAME,
+    TOKEN_STRING,
+    Token,
+    TokenStream,
+)
+from jinja2.nodes import Node
+from markupsafe import Markup, escape
 
 from mock_epay.resources import TEMPLATES
+
+_SPECIAL: Final = re.compile("""[&<>'"]""")
 
 
 def environment(words: Mapping[str, Any]) -> Environment:
     """Return the templates; what they call `t` are these words."""
-    made = Environment(
+    made = _Environment(
         loader=FileSystemLoader(TEMPLATES),
         extensions=[_Spoken],
         autoescape=True,
@@ -23,6 +35,34 @@ def environment(words: Mapping[str, Any]) -> Environment:
     )
     made.globals["t"] = words
     return made
+
+
+def shown(value: object) -> str:
+    """Return a value as a page shows it, escaped; most have nothing to escape, which is soon found out."""
+    kind = type(value)
+    if kind is Markup or (kind is str and not _SPECIAL.search(value)):  # type: ignore[call-overload]
+        return value  # type: ignore[return-value]
+    return escape(value)
+
+
+class _Compiler(CodeGenerator):
+    """Makes quicker templates: a block gives its text as a whole, not piece by piece, and escapes what has to be."""
+
+    def blockvisit(self, nodes: Iterable[Node], frame: Frame) -> None:
+        outermost = frame.buffer is None and (frame.rootlevel or frame.block is not None)
+        if outermost:
+            self.buffer(frame)
+        super().blockvisit(nodes, frame)
+        if outermost:
+            self.writeline(f"yield concat({frame.buffer})")
+
+    def _output_child_pre(self, *_: object) -> None:
+        self.write("environment.shown(")
+
+
+class _Environment(Environment):
+    code_generator_class = _Compiler
+    shown = staticmethod(shown)
 
 
 class _Spoken(Extension):

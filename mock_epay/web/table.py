@@ -9,9 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _FAILURE: Final = "mock_epay.failure"
 
-_Way = tuple[
-    Route, ASGIApp, frozenset[str] | None, str
-]  # what answers, to which methods, and what the last step is called
+# What answers, to which methods, and what the last step is called; nothing if the route has to say whether it fits.
+_Way = tuple[Route, ASGIApp, frozenset[str] | None, str]
 
 
 class Application(Starlette):
@@ -53,17 +52,22 @@ class Application(Starlette):
             self._ways.setdefault(route.path, way)
         elif last == f"{{{name}}}":
             self._folders.setdefault(folder, way)
+        elif last.startswith(f"{{{name}:"):
+            self._folders.setdefault(folder, (*way[:3], ""))
 
     def _way(self, scope: Scope) -> ASGIApp | None:
         """Find what answers a request, and note what its address names."""
         path: str = scope["path"]
-        found, named = self._ways.get(path), {}
+        found = self._ways.get(path)
+        named: dict[str, Any] = {}
         if found is None:
             folder, _, last = path.rpartition("/")
             found = self._folders.get(folder)
             if found is None or not last:
                 return None
-            named = {found[3]: last}
+            named = {found[3]: last} if found[3] else found[0].matches(scope)[1].get("path_params", {})
+            if not named:
+                return None
         route, way, methods, _ = found
         if methods is not None and scope["method"] not in methods:
             return None

@@ -115,7 +115,7 @@ def token_request(fields: Mapping[str, str], notes: Notes) -> TokenRequest:
         BadField: a field is missing or breaks its rule; `InvalidClient`, `UnsupportedGrant`, `InvalidScope` likewise.
 
     """
-    filled: dict[str, Any] = {name: text.strip() for name, text in fields.items() if text.strip()}
+    filled: dict[str, Any] = {name: kept for name, text in fields.items() if (kept := text.strip())}
     for alias, (name, rule) in _ALIASES.items():
         if alias in filled:
             notes.remark(rule, alias, filled[alias], meant=name)
