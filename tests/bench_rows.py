@@ -43,8 +43,8 @@ GOALS: Final[Mapping[str, Goal]] = {
     "postlinks": Goal(what="postlinks to 100 shops, a second", goal=5000, floor=2000, digits=0),
     "hanging": Goal(what="p99 while 1,000 postlinks hang", goal=2, floor=3, less=True, digits=2),
     "start": Goal(what="start to first token, times bare's", goal=1.6, floor=3.8, less=True, digits=2),
-    "fixture": Goal(what="fixture epay, ms", goal=3, floor=8, less=True, digits=1),
-    "paying": Goal(what="fixture with a payment, ms", goal=5, floor=16, less=True, digits=1),
+    "fixture": Goal(what="fixture epay, ms", goal=3, floor=6, less=True, digits=1),
+    "paying": Goal(what="fixture with a payment, ms", goal=5, floor=10, less=True, digits=1),
     "rest": Goal(what="memory at rest, MB", goal=70, floor=90, less=True, digits=0),
     "kept": Goal(what="memory for a payment, kB", goal=4, floor=4.8, less=True, digits=1),
 }
