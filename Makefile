@@ -7,6 +7,7 @@
 # make check   only the style, types and layers
 # make image   build the container image; make test-image tests it with docker or podman
 # make test-offline   run what Chromium tests where there is no network but loopback
+# make bench   measure speed and memory, and draw them; QUICK=1 takes a minute and fails if any is much worse than it was
 # make soak    trade for MINUTES=30 at 70 % of the most there is, with receivers that fail and worlds that come and go
 # make audit   look up what is known to be wrong with the locked packages
 # make lock    take newer packages into the image
@@ -80,7 +81,7 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	command -v wrk >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq wrk; }
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench.py $(if $(QUICK),--quick,--json .ci/speed.json --svg .ci/speed.svg)
 
 bench-stores: $(VENV)/.dev postgresql
 	$(BIN)/python tests/bench_stores.py

@@ -9,8 +9,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any, Final
 
-from mock_epay import __version__, commands, issuer, lz, ready, resources, settings, tls
-from mock_epay.commands import CommandError
+from mock_epay import __version__, issuer, lz, ready, resources, settings, tls
 from mock_epay.settings import SettingError, Settings
 
 INTERRUPTED: Final = 130  # what shells report for Ctrl-C
@@ -23,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or (words[0].startswith("-") and words[0] not in _NO_COMMANDS):
         words.insert(0, "serve")
-    chosen = vars(_parser().parse_args(words))
+    chosen = vars(_parser(words[0]).parse_args(words))
     carried_out = {"serve": _serve, "address": _address, "ready": _ready, "trust": _trust}.get(
         chosen.pop("command"), _ask
     )
@@ -139,10 +138,12 @@ def _tell(line: str) -> None:
 
 def _ask(chosen: Mapping[str, Any]) -> int:
     """Carry out a command that asks a running sandbox."""
+    from mock_epay import commands  # noqa: PLC0415  (the sandbox itself needs none of them)
+
     facts = dict(chosen)
     try:
         commands.run(facts.pop("row"), facts)
-    except CommandError as wrong:
+    except commands.CommandError as wrong:
         _say(str(wrong))
         return wrong.exit_code
     except BrokenPipeError:
@@ -168,7 +169,8 @@ def _say(line: str) -> None:
     print(f"mock-epay: {line}", file=sys.stderr)  # noqa: T201
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return a parser of all commands; of `serve` alone if it is that, for its start is waited for."""
     parser = argparse.ArgumentParser(prog="mock-epay", description="A local Halyk ePay that behaves.")
     parser.add_argument("--version", action="version", version=f"mock-epay {__version__}")
     rows = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -177,6 +179,11 @@ def _parser() -> argparse.ArgumentParser:
         serve.add_argument(
             row.flag, metavar="VALUE", help=f"{row.explanation}; {row.variable}; default {row.shown or 'empty'}"
         )
+    if command == "serve":
+        return parser
+
+    from mock_epay import commands  # noqa: PLC0415
+
     address = rows.add_parser("address", help="make a pay page address of the payment object on standard input")
     address.add_argument("--at", metavar="URL", default=commands.USUAL_URL, help="where the sandbox is")
     ready.declare(rows.add_parser)

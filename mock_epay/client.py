@@ -6,12 +6,14 @@ A call returns when the sandbox has answered. All state is the sandbox's, so thr
 import itertools
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
+from weakref import WeakSet
 
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError
@@ -30,6 +32,7 @@ from mock_epay.answers import (
     Transaction,
     Urls,
 )
+from mock_epay.clock import stopwatch
 from mock_epay.receiver import Receiver, Receivers
 
 SCOPE: Final = "webapi usermanagement email_send verification statement statistics payment"
@@ -37,6 +40,8 @@ CONTROL_TOKEN: Final = "MOCK_EPAY_CONTROL_TOKEN"  # noqa: S105
 
 _CONNECT_S: Final = 5
 _PATIENCE_S: Final = 60  # real seconds for an answer, besides those that the sandbox was asked to wait
+_KEPT_MS: Final = 1000  # the sandbox closes a connection on which nothing has come for five times as long
+_HEADERS: Final = {"User-Agent": f"mock-epay-client/{__version__}"}
 _OK: Final = range(200, 300)
 _TIMEOUT: Final = 408
 _SHOWN: Final = 200  # characters of an answer that is not understood
@@ -164,6 +169,7 @@ class Epay:
         self.clock = WorldClock(self)
         self.dropped = False
         self._numbers = itertools.count(1)
+        self._hands_out = False
         self._receivers: list[Receiver] = []
 
     @property
@@ -210,6 +216,7 @@ class Epay:
 
     def invoice_id(self) -> str:
         """Return the next order number, of 9 digits, whose last 6 no other invoice of this world has."""
+        self._hands_out = True
         taken = {invoice.invoice_id[-_TAIL:] for invoice in self.invoices()}
         return next(number for count in self._numbers if (number := f"{count:09}")[-_TAIL:] not in taken)
 
@@ -309,8 +316,10 @@ class Epay:
         mapping of `pan`, `expiry`, `cvc`; `challenge` is what the cardholder does if 3-D Secure asks: pass, fail,
         cancel or leave. `more` is what else a payment may have in the control API, such as `account_id`.
         """
+        if invoice_id is None and self._hands_out and "token" not in more:
+            invoice_id = self.invoice_id()  # or the sandbox might take one that was handed out and is not used yet
         payment = {
-            "invoice_id": invoice_id or (None if "token" in more else self.invoice_id()),
+            "invoice_id": invoice_id,
             "amount": None if amount is None else answers.number(amount),
             "card": card,
             "challenge": challenge,
@@ -574,15 +583,12 @@ class WorldClock:
 
 
 class _Line:
-    """Sends requests, one connection for each: a kept one may be closed by the other side just when it is used."""
+    """Sends requests. Each thread keeps its connection a moment, in which the other side does not close it either."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pool = urllib3.PoolManager(
-            maxsize=8,
-            retries=False,
-            headers={"Connection": "close", "User-Agent": f"mock-epay-client/{__version__}"},
-        )
+        self._own = threading.local()
+        self._pools: WeakSet[urllib3.PoolManager] = WeakSet()
 
     def ask(
         self,
@@ -600,7 +606,7 @@ class _Line:
             EpayError: it was refused, broke off, or was not answered in JSON.
 
         """
-        sent, headers = b"", dict(self._pool.headers)
+        sent, headers = b"", dict(_HEADERS)
         if body is not None:
             sent, headers["Content-Type"] = answers.text(body).encode(), "application/json"
         if form is not None:
@@ -609,14 +615,27 @@ class _Line:
             headers["Authorization"] = f"Bearer {bearer}"
         timeout = urllib3.Timeout(connect=_CONNECT_S, read=_PATIENCE_S + wait_s)
         try:
-            got = self._pool.request(method, url, body=sent, headers=headers, timeout=timeout, redirect=False)
+            got = self._pool().request(method, url, body=sent, headers=headers, timeout=timeout, redirect=False)
         except HTTPError as wrong:
             raise self._broken(method, url, wrong) from None
+        self._own.idle = stopwatch()
         return _read(got)
 
     def close(self) -> None:
         """Let go of what is open."""
-        self._pool.clear()
+        for pool in list(self._pools):
+            pool.clear()
+
+    def _pool(self) -> urllib3.PoolManager:
+        """Return what has this thread's connection, unless that is too old."""
+        if not hasattr(self._own, "pool"):
+            self._own.pool = urllib3.PoolManager(maxsize=1, retries=False)
+            self._own.idle = stopwatch()
+            self._pools.add(self._own.pool)
+        pool: urllib3.PoolManager = self._own.pool
+        if self._own.idle() > _KEPT_MS:
+            pool.clear()
+        return pool
 
     def _broken(self, method: str, url: str, wrong: HTTPError) -> EpayError:
         if isinstance(wrong, NewConnectionError | ConnectTimeoutError | LocationValueError):

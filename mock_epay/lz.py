@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import isfinite
 from urllib.parse import quote, unquote
 
-_ASTRAL = re.compile(r"[^\u0000-\uffff]")
+_ASTRAL = re.compile(r"[\U00010000-\U0010ffff]")
 _FOREIGN = re.compile(r"[^A-Za-z0-9+\-$ ]")
 # Six bits to a character, as in base64 with another last letter. `$` stands for no bits at all: old versions of the
 # reference pad with it, new ones read it as zeros.

@@ -2,6 +2,7 @@
 
 Server and load each have a core of their own. A share is of the bare application's rate in the same round, because a
 machine's speed changes from minute to minute. The bare application answers any request with 200 bytes and reads none.
+With `--quick` it takes less than a minute, and fails if anything is much slower than it was.
 """
 
 import argparse
@@ -11,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -21,6 +23,7 @@ from urllib.parse import urlencode
 
 import httpx
 import uvicorn
+from bench_rows import Figure, again, as_text, in_order, picture
 from support import SCOPE
 
 from mock_epay import lz
@@ -30,6 +33,7 @@ BARE: Final = "bare application"
 ANSWER: Final = b'{"message": "' + b"x" * 185 + b'"}'
 SERVER_CORE, LOAD_CORE = "0", "1"
 CONNECTIONS: Final = 16
+SANDBOX: Final = ("-m", "mock_epay", "--port", "0", "--log", "none")
 
 # The same with no more imports than it needs, since they are what a start takes.
 BARE_ALONE: Final = """
@@ -47,8 +51,8 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 REPORT: Final = """
 done = function(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("\\nRESULT %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
-    e.connect + e.read + e.write + e.status + e.timeout))
+  io.write(string.format("\\nRESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
+    latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
 
@@ -57,17 +61,17 @@ end
 FIXTURE_TESTS: Final = """
 import pytest
 
-@pytest.mark.parametrize("number", range(300))
+@pytest.mark.parametrize("number", range(TESTS))
 def test_with(epay, number):
     pass
 
-@pytest.mark.parametrize("number", range(300))
+@pytest.mark.parametrize("number", range(TESTS))
 def test_payment(epay, number):
     shop = epay.receiver()
     epay.pay(post_link=shop.url)
     shop.wait(1)
 
-@pytest.mark.parametrize("number", range(300))
+@pytest.mark.parametrize("number", range(TESTS))
 def test_without(number):
     pass
 """
@@ -110,7 +114,7 @@ def pytest_unconfigure():
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of request, sent again and again."""
+    """One kind of request, sent again and again; its name is one of `bench_rows.GOALS`."""
 
     name: str
     url: str
@@ -125,13 +129,14 @@ class Case:
         return "\n".join(lines) + REPORT
 
 
-@dataclass
-class Figures:
-    """What was measured of a case, a figure for each round."""
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured: rounds, seconds of each request in a round, tests of the fixture, payments."""
 
-    per_second: list[float] = field(default_factory=list)
-    median_ms: list[float] = field(default_factory=list)
-    share: list[float] = field(default_factory=list)
+    rounds: int
+    seconds: int
+    tests: int
+    payments: int
 
 
 def credentials() -> dict[str, str]:
@@ -151,12 +156,12 @@ def cases(url: str) -> Iterator[Case]:
     fields = credentials()
     payment = fields | {"invoiceID": "000000001", "amount": "100", "currency": "KZT"}
     token = f"{url}/oauth2/token"
-    yield Case("token, urlencoded", token, urlencode(payment), {"Content-Type": "application/x-www-form-urlencoded"})
+    yield Case("urlencoded", token, urlencode(payment), {"Content-Type": "application/x-www-form-urlencoded"})
     form = httpx.Request("POST", token, files={name: (None, text) for name, text in payment.items()})
-    yield Case("token, multipart", token, form.read().decode(), {"Content-Type": form.headers["Content-Type"]})
+    yield Case("multipart", token, form.read().decode(), {"Content-Type": form.headers["Content-Type"]})
     bearer = httpx.post(token, data=fields).raise_for_status().json()["access_token"]
     status = f"{url}/check-status/payment/transaction/000000001"
-    yield Case("check-status", status, headers={"Authorization": f"Bearer {bearer}"})
+    yield Case("status", status, headers={"Authorization": f"Bearer {bearer}"})
     order = {
         "invoiceId": "000000002",
         "backLink": "https://example.kz/success.html",
@@ -168,19 +173,28 @@ def cases(url: str) -> Iterator[Case]:
         "currency": "KZT",
         "auth": httpx.post(token, data=payment | {"invoiceID": "000000002"}).raise_for_status().json(),
     }
-    yield Case("pay page", f"{url}/payform/?params={lz.compress(lz.flatten(order))}")
+    yield Case("page", f"{url}/payform/?params={lz.compress(lz.flatten(order))}")
 
 
-def measure(case: Case, seconds: int, place: Path) -> tuple[float, float]:
-    """Load a server with one case; return its answers per second and their median time in milliseconds."""
+@dataclass(frozen=True)
+class Answered:
+    """How a server answered a case."""
+
+    per_second: float
+    median_ms: float
+    slow_ms: float  # one in a hundred takes longer
+
+
+def measure(case: Case, seconds: int, place: Path, connections: int = CONNECTIONS) -> Answered:
+    """Load a server with one case."""
     script = place / "case.lua"
     script.write_text(case.script(), "utf-8")
-    load = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), case.url]
+    load = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), case.url]
     ended = subprocess.run(load, capture_output=True, text=True, check=True)
-    requests, microseconds, middle, errors = map(int, ended.stdout.rpartition("RESULT")[2].split())
-    if errors or not requests:
+    requests, microseconds, middle, slow, errors = map(int, ended.stdout.rpartition("RESULT")[2].split())
+    if errors:
         raise SystemExit(f"{case.name}: {errors} of {requests} went wrong")
-    return requests / microseconds * 1e6, middle / 1000
+    return Answered(requests / microseconds * 1e6, middle / 1000, slow / 1000)
 
 
 @dataclass(frozen=True)
@@ -194,6 +208,10 @@ class Server:
     def port(self) -> int:
         """Where it listens."""
         return int(self.url.rpartition(":")[2])
+
+
+QUICK: Final = Sizes(rounds=3, seconds=1, tests=60, payments=500)
+FULL: Final = Sizes(rounds=3, seconds=2, tests=300, payments=2000)
 
 
 @contextmanager
@@ -224,31 +242,41 @@ def serve_bare() -> None:
         uvicorn.Server(config).run([listener])
 
 
-def run(rounds: int, seconds: int) -> dict[str, Figures]:
-    """Measure every case once in each round, the bare application first."""
-    figures: dict[str, Figures] = {}
-    with (
-        tempfile.TemporaryDirectory() as place,
-        started(__file__, "--serve-bare") as bare,
-        started("-m", "mock_epay", "--port", "0") as sandbox,
-    ):
-        measured = [Case(BARE, bare.url), *cases(sandbox.url)]
-        for _ in range(rounds):
+def requests(sizes: Sizes) -> Iterator[Figure]:
+    """Measure each case once in each round, the bare application before it."""
+    answered: dict[str, list[Answered]] = {}
+    shares: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as place, bare_server() as bare, started(*SANDBOX) as sandbox:
+        measured = list(cases(sandbox.url))
+        for _ in range(sizes.rounds):
+            usual = measure(Case(BARE, bare.url), sizes.seconds, Path(place))
             for case in measured:
-                per_second, middle = measure(case, seconds, Path(place))
-                row = figures.setdefault(case.name, Figures())
-                row.per_second.append(per_second)
-                row.median_ms.append(middle)
-                row.share.append(per_second / figures[BARE].per_second[-1])
-    return figures
+                found = measure(case, sizes.seconds, Path(place))
+                answered.setdefault(case.name, []).append(found)
+                shares.setdefault(case.name, []).append(found.per_second / usual.per_second)
+    for name, row in answered.items():
+        rate, middle = median(one.per_second for one in row), median(one.median_ms for one in row)
+        note = f"{rate:,.0f} a second, median {middle:.2f} ms, from {min(shares[name]):.3f} to {max(shares[name]):.3f}"
+        yield Figure(key=name, value=median(shares[name]), note=note)
 
 
-def measure_fixture() -> str:
-    """Tell what pytest's fixture costs a test: in all, asking the sandbox, and by itself; medians in milliseconds."""
+def bare_server() -> AbstractContextManager[Server]:
+    """Start the application that everything is compared with."""
+    return started(__file__, "--serve-bare")
+
+
+def bare_rate() -> float:
+    """Return how many requests a second the bare application answers just now."""
+    with tempfile.TemporaryDirectory() as place, bare_server() as bare:
+        return measure(Case(BARE, bare.url), 1, Path(place)).per_second
+
+
+def fixture(sizes: Sizes) -> Iterator[Figure]:
+    """Measure what pytest's fixture costs a test, without a payment and with one; medians in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         for name, text in (
-            ("test_bench.py", FIXTURE_TESTS),
+            ("test_bench.py", FIXTURE_TESTS.replace("TESTS", str(sizes.tests))),
             ("conftest.py", FIXTURE_TIMES),
             ("pytest.ini", "[pytest]"),
         ):
@@ -260,59 +288,55 @@ def measure_fixture() -> str:
     rows = [(whole - bare, asked, whole - bare - asked) for name, whole, asked in times if name == "test_with"]
     whole, asked, own = (median(column) * 1000 for column in zip(*rows, strict=True))
     paid = (median(whole for name, whole, _ in times if name == "test_payment") - bare) * 1000
-    return (
-        f"the fixture epay costs a test {whole:.2f} ms: {asked:.2f} ms of requests, {own:.2f} ms by itself; "
-        f"with a payment and its postlink a test takes {paid:.2f} ms"
-    )
+    yield Figure(key="fixture", value=whole, note=f"{asked:.2f} of requests, {own:.2f} by itself")
+    yield Figure(key="paying", value=paid)
 
 
-def measure_start(rounds: int) -> str:
-    """Tell how long it takes from the start of the process to the first token, and of the bare application."""
+def start(sizes: Sizes) -> Iterator[Figure]:
+    """Measure how long it takes from the start of the process to the first token, and of the bare application."""
     times: dict[str, list[float]] = {BARE: [], "sandbox": []}
-    for _ in range(rounds):
-        for name, command in ((BARE, ("-c", BARE_ALONE)), ("sandbox", ("-m", "mock_epay", "--port", "0"))):
+    for _ in range(sizes.rounds * 3):
+        for name, command in ((BARE, ("-c", BARE_ALONE)), ("sandbox", SANDBOX)):
             began = perf_counter()
             with started(*command) as server:
                 httpx.post(f"{server.url}/oauth2/token", data=credentials()).raise_for_status()
                 times[name].append((perf_counter() - began) * 1000)
     bare, sandbox = (median(row) for row in times.values())
     ratio = median(own / bare for bare, own in zip(*times.values(), strict=True))
-    return (
-        f"from the start to the first token: {sandbox:.0f} ms, {ratio:.2f} times the bare application's {bare:.0f} ms"
-    )
-
-
-def report(figures: Mapping[str, Figures]) -> str:
-    """Return the figures as a table of medians, with the least and the most share."""
-    lines = [f"{'':20}{'per second':>12}{'median ms':>12}{'share of bare':>16}{'from':>8}{'to':>8}"]
-    for name, row in figures.items():
-        middles = f"{median(row.per_second):12,.0f}{median(row.median_ms):12.2f}{median(row.share):16.3f}"
-        lines.append(f"{name:20}{middles}{min(row.share):8.3f}{max(row.share):8.3f}")
-    return "\n".join(lines)
+    yield Figure(key="start", value=ratio, note=f"{sandbox:.0f} ms, the bare application {bare:.0f} ms")
 
 
 def main() -> None:
     """Measure, print, and keep the figures if a file is named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2, help="for each case in each round")
+    parser.add_argument("--quick", action="store_true", help="measure little, and fail if anything is below its floor")
     parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--svg", type=Path, help="file for a picture of them")
     parser.add_argument("--serve-bare", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.serve_bare:
         serve_bare()
         return
-    figures = run(chosen.rounds, chosen.seconds)
-    print(report(figures))  # noqa: T201
-    print(measure_fixture())  # noqa: T201
-    print(measure_start(chosen.rounds * 3))  # noqa: T201
     import bench_life  # noqa: PLC0415  (it is made of parts of this)
 
-    for row in bench_life.rows(median(figures[BARE].per_second)):
-        print(f"{row.what}: {row.is_} (goal {row.goal})")  # noqa: T201
+    sizes = QUICK if chosen.quick else FULL
+    measures = (
+        requests,
+        bench_life.payments,
+        bench_life.postlinks,
+        bench_life.memory,
+        bench_life.hanging,
+        start,
+        fixture,
+    )
+    figures = in_order(again([partial(measure, sizes) for measure in measures]))
+    print(as_text(figures))  # noqa: T201
     if chosen.json:
-        kept = {name: asdict(row) for name, row in figures.items()}
-        chosen.json.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+        chosen.json.write_text(json.dumps([one.facts() for one in figures], indent=2) + "\n", "utf-8")
+    if chosen.svg:
+        chosen.svg.write_text(picture(figures), "utf-8")
+    if chosen.quick and (slow := [one.goal.what for one in figures if not one.holds]):
+        raise SystemExit(f"much slower than it was: {', '.join(slow)}")
 
 
 if __name__ == "__main__":

@@ -7,35 +7,30 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import resource
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 import uvloop
-from bench import LOAD_CORE, Server, credentials, started
+from bench import LOAD_CORE, SANDBOX, Server, Sizes, bare_rate, cases, credentials, measure, started
+from bench_rows import Figure
 from soak import OK, Books, Client, weight
 from support import APPROVES
 
 from mock_epay import lz
 
 CLIENTS: Final = 16
-PAYMENTS: Final = 2000
 WARM: Final = 200
 SHOPS: Final = 100
+DELAY_S: Final = 1
+SILENT_SHOPS, HANGING = 125, 1000  # no shop has more than eight before it at once
 PATIENCE_S: Final = 60
-RESTING: Final = ("-m", "mock_epay", "--port", "0", "--log", "none")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A figure, in words, and what it should be."""
-
-    what: str
-    is_: str
-    goal: str
 
 
 class Notices:
@@ -77,10 +72,21 @@ class Shop(asyncio.Protocol):
             self._transport.write(OK)
 
 
-async def open_shops(taken: Notices) -> list[str]:
+class Silence(asyncio.Protocol):
+    """A shop that takes notices and says nothing."""
+
+    def __init__(self, taken: Notices) -> None:
+        self._taken = taken
+
+    def data_received(self, data: bytes) -> None:
+        if b"POST " in data:
+            self._taken.take("")
+
+
+async def open_shops(make: Callable[[], asyncio.Protocol], count: int) -> list[str]:
     """Open receivers; return their addresses."""
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(lambda: Shop(taken), "127.0.0.1", 0, backlog=512) for _ in range(SHOPS)]
+    servers = [await loop.create_server(make, "127.0.0.1", 0, backlog=512) for _ in range(count)]
     return [f"http://127.0.0.1:{one.sockets[0].getsockname()[1]}/postlink" for one in servers]
 
 
@@ -101,10 +107,10 @@ async def side_by_side(port: int, jobs: Sequence[Callable[[Client], Awaitable[An
     return [done[number] for number in range(len(jobs))], perf_counter() - began
 
 
-async def pay_by_page(port: int) -> float:
+async def pay_by_page(port: int, count: int) -> float:
     """Ask for tokens, open pages, pay, take the postlinks; return the payments a second. Packing is no part of it."""
     taken = Notices()
-    links = await open_shops(taken)
+    links = await open_shops(lambda: Shop(taken), SHOPS)
     fields, kind = credentials(), "x-www-form-urlencoded"
 
     def token(number: int) -> Callable[[Client], Awaitable[Any]]:
@@ -126,77 +132,127 @@ async def pay_by_page(port: int) -> float:
 
         return pay
 
-    tokens, asking_s = await side_by_side(port, [token(number) for number in range(1, PAYMENTS + 1)])
+    tokens, asking_s = await side_by_side(port, [token(number) for number in range(1, count + 1)])
     jobs = [page(number, auth) for number, auth in enumerate(tokens, 1)]
     began = perf_counter()
     await side_by_side(port, jobs)
-    await taken.come(PAYMENTS)
-    if len(set(taken.of)) != PAYMENTS:
-        raise SystemExit(f"{PAYMENTS} payments, and notices of {len(set(taken.of))}")
-    return PAYMENTS / (asking_s + perf_counter() - began)
+    await taken.come(count)
+    if len(set(taken.of)) != count:
+        raise SystemExit(f"{count} payments, and notices of {len(set(taken.of))}")
+    return count / (asking_s + perf_counter() - began)
 
 
-async def make_world(client: Client, plan: str) -> str:
-    """Begin a world whose clock stands still; return its address."""
-    world = await client.ask("POST", "/_control/merchants", json.dumps({"plan": plan, "postlink_retry_s": []}).encode())
+async def order(server: Server, method: str, path: str, body: Mapping[str, object]) -> Any:
+    """Make a single request."""
+    client = Client(server.port, Books())
+    answer = await client.ask(method, path, json.dumps(body).encode())
+    client.close()
+    return answer
+
+
+async def make_world(server: Server, plan: str) -> str:
+    """Begin a world whose clock stands still, and whose shops may take their time; return its address."""
+    facts = {"plan": plan, "postlink_retry_s": [], "postlink_timeout_s": 600}
+    world = await order(server, "POST", "/_control/merchants", facts)
     place = f"/_control/merchants/{world['client_id']}"
-    await client.ask("PUT", f"{place}/clock", b'{"freeze": true}')
+    await order(server, "PUT", f"{place}/clock", {"freeze": True})
     return place
 
 
-def payments(place: str, links: Sequence[str], count: int) -> list[Callable[[Client], Awaitable[Any]]]:
+def paying(place: str, links: Sequence[str], numbers: range) -> list[Callable[[Client], Awaitable[Any]]]:
     """Return payments without a browser, whose notices go to all shops in turn."""
 
     def payment(number: int) -> Callable[[Client], Awaitable[Any]]:
         facts = {"invoice_id": f"{number:09}", "amount": 100, "post_link": links[number % len(links)]}
         return lambda client: client.ask("POST", f"{place}/payments", json.dumps(facts).encode())
 
-    return [payment(number) for number in range(1, count + 1)]
+    return [payment(number) for number in numbers]
 
 
-async def send_postlinks(server: Server) -> tuple[float, float]:
-    """Let many notices fall due at once; return how many go out in a second, and how many kB a payment has left."""
-    taken = Notices()
-    links = await open_shops(taken)
-    client = Client(server.port, Books())
-    place = await make_world(client, "delay(1)")
-    warm = payments(await make_world(client, "immediate"), links, WARM)
-    await side_by_side(server.port, warm)  # what is imported with the first is no part of any other
+async def warmed(server: Server, taken: Notices, links: Sequence[str]) -> str:
+    """Pay a little in a world, or what is imported for that would count; return its address."""
+    place = await make_world(server, "immediate")
+    await side_by_side(server.port, paying(place, links, range(1, WARM + 1)))
     await taken.come(WARM)
+    return place
+
+
+async def send_postlinks(server: Server, count: int) -> float:
+    """Let many notices fall due at once; return how many go out in a second."""
+    taken = Notices()
+    links = await open_shops(lambda: Shop(taken), SHOPS)
+    await warmed(server, taken, links)
+    place = await make_world(server, f"delay({DELAY_S})")
+    await side_by_side(server.port, paying(place, links, range(count)))
+    began = perf_counter() + DELAY_S
+    await order(server, "PUT", f"{place}/clock", {"resume": True})
+    await taken.come(WARM + count)
+    return count / (perf_counter() - began)
+
+
+async def weigh_payments(server: Server, count: int) -> float:
+    """Return how many kB a payment leaves behind, with its events and its postlink."""
+    taken = Notices()
+    links = await open_shops(lambda: Shop(taken), SHOPS)
+    place = await warmed(server, taken, links)
     before = weight(server.process)
-    await side_by_side(server.port, payments(place, links, PAYMENTS))
-    await client.ask("PUT", f"{place}/clock", b'{"resume": true}')
-    await taken.come(WARM + 1)
-    began = perf_counter()
-    await taken.come(WARM + PAYMENTS)
-    took = perf_counter() - began
-    client.close()
-    return PAYMENTS / took, (weight(server.process) - before) * 1024 / PAYMENTS
+    await side_by_side(server.port, paying(place, links, range(WARM + 1, WARM + count + 1)))
+    await taken.come(WARM + count)
+    return (weight(server.process) - before) * 1024 / count
 
 
-def rows(bare_per_second: float) -> Iterator[Row]:
-    """Measure, a fresh sandbox for each."""
-    with loading(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        with started(*RESTING) as server:
-            idle = weight(server.process)
-            per_second = runner.run(pay_by_page(server.port))
-        share = per_second / bare_per_second
-        yield Row(
-            "payments by the pay page, with their postlinks", f"{per_second:,.0f} a second, {share:.4f}", "0.0250"
-        )
-        with started(*RESTING) as server:
-            sent, kilobytes = runner.run(send_postlinks(server))
-        yield Row("postlinks to 100 shops", f"{sent:,.0f} a second", "5,000")
-        yield Row("memory at rest", f"{idle:.0f} MB", "70 MB")
-        yield Row("memory for a payment with its postlink", f"{kilobytes:.1f} kB", "4 kB")
+async def hang(server: Server) -> None:
+    """Pay at shops that take notices and never answer, until so many hang; they do as long as the loop is there."""
+    taken = Notices()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    links = await open_shops(lambda: Silence(taken), SILENT_SHOPS)
+    place = await make_world(server, "immediate")
+    await side_by_side(server.port, paying(place, links, range(HANGING)))
+    await taken.come(HANGING)
+
+
+def payments(sizes: Sizes) -> Iterator[Figure]:
+    """Measure whole payments."""
+    bare = bare_rate()
+    with sandbox() as (server, runner):
+        rest = weight(server.process)
+        rate = runner.run(pay_by_page(server.port, sizes.payments))
+    yield Figure(key="payments", value=rate / bare, note=f"{rate:,.0f} a second")
+    yield Figure(key="rest", value=rest)
+
+
+def postlinks(sizes: Sizes) -> Iterator[Figure]:
+    """Measure notices that fall due at the same moment."""
+    with sandbox() as (server, runner):
+        yield Figure(key="postlinks", value=runner.run(send_postlinks(server, sizes.payments)))
+
+
+def memory(sizes: Sizes) -> Iterator[Figure]:
+    """Measure what payments leave behind."""
+    with sandbox() as (server, runner):
+        yield Figure(key="kept", value=runner.run(weigh_payments(server, 3 * sizes.payments)))
+
+
+def hanging(sizes: Sizes) -> Iterator[Figure]:
+    """Measure how long the slowest of a hundred tokens takes while notices hang, and while none do."""
+    with sandbox() as (usual, _), sandbox() as (server, runner), tempfile.TemporaryDirectory() as place:
+        runner.run(hang(server))
+        token, same = (next(cases(one.url)) for one in (server, usual))
+        ratios, slow = [], []
+        for _ in range(sizes.rounds):
+            without, found = (measure(case, sizes.seconds, Path(place)).slow_ms for case in (same, token))
+            ratios.append(found / without)
+            slow.append(found)
+    yield Figure(key="hanging", value=median(ratios), note=f"{median(slow):.2f} ms for one in a hundred")
 
 
 @contextmanager
-def loading() -> Iterator[None]:
-    """Keep this process off the sandbox's core."""
+def sandbox() -> Iterator[tuple[Server, "asyncio.Runner"]]:
+    """Start a sandbox, and something to run what loads it in; that keeps off the sandbox's core."""
     usual = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {int(LOAD_CORE)})
     try:
-        yield
+        with started(*SANDBOX) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            yield server, runner
     finally:
         os.sched_setaffinity(0, usual)

@@ -3,10 +3,13 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 import pytest
@@ -74,6 +77,48 @@ def test_a_slash_behind_the_address_does_not_matter(server: EpayServer) -> None:
     with EpayServer(f"{server.url}/") as client:
         assert client.url == server.url
         assert client.health()["status"] == "ok"
+
+
+class _Counting(ThreadingHTTPServer):
+    """Answers with nothing, on connections that it keeps and counts."""
+
+    connections = 0
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
+
+
+class _Nothing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_DELETE(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Stay quiet."""
+
+
+def test_a_thread_keeps_its_connection_for_a_moment() -> None:
+    with _Counting(("127.0.0.1", 0), _Nothing) as bare:
+        serving = threading.Thread(target=bare.serve_forever, args=(0.02,))
+        serving.start()
+        with EpayServer(f"http://127.0.0.1:{bare.server_address[1]}") as client:
+            counted = []
+            for other in (False, False, True):
+                if other:
+                    thread = threading.Thread(target=client.control, args=("DELETE", ""))
+                    thread.start()
+                    thread.join(PATIENCE_S)
+                client.control("DELETE", "")
+                counted.append(bare.connections)
+            time.sleep(1.1)  # longer than it is kept
+            client.control("DELETE", "")
+            counted.append(bare.connections)
+        bare.shutdown()
+        serving.join(PATIENCE_S)
+    assert counted == [1, 1, 2, 3]
 
 
 def test_a_merchant_with_a_seed_is_the_same_each_time(server: EpayServer) -> None:
@@ -258,6 +303,12 @@ def test_a_payment_in_one_line(epay: Epay) -> None:
     assert paid.created_at.tzinfo is not None
     assert epay.transaction() == paid == epay.transaction(paid) == epay.transaction(paid.id)
     assert [invoice.invoice_id for invoice in epay.invoices()] == [paid.invoice_id]
+
+
+def test_a_payment_takes_no_number_that_was_handed_out(epay: Epay) -> None:
+    first = epay.pay().invoice_id
+    kept = epay.invoice_id()
+    assert len({first, kept, epay.pay().invoice_id, epay.pay(kept).invoice_id}) == 3
 
 
 def test_a_declined_payment_is_returned_too(epay: Epay) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import heapq
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import count, islice
@@ -13,16 +13,23 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
-from mock_epay.model import Attempt, Challenge, Checkout, Delivery, Event, Invoice, Merchant, Token, Transaction
+from mock_epay.model import Attempt, Challenge, Checkout, Delivery, Event, Invoice, Merchant, Transaction
 from mock_epay.store import Due, E, Hear, UnknownMerchantError, bounds
+from mock_epay.store.annals import Annals
 from mock_epay.store.bounds import Kept, Order, Tally
-from mock_epay.store.orders import Orders
+from mock_epay.store.index import Index
+from mock_epay.store.orders import Name, Orders
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
+from mock_epay.store.shelves import Shelf
 
 _ROUNDED_S: Final = 1e-5  # more than a float of this century's seconds is off by
-_FEW: Final = 64  # keys among which one is soon found
 _UNTIDY: Final = 64  # outdated entries that are not worth looking for
 _NAMES: Final = {kind: attrgetter(shape.key) for kind, shape in SHAPES.items()}
+_FOUND_BY: Final = {
+    kind: tuple(dict.fromkeys([*shape.found_by, *[shape.order] * (shape.order not in {"", shape.key})]))
+    for kind, shape in SHAPES.items()
+}
+_UNDER_WAY: Final = [kind for kind, shape in SHAPES.items() if shape.falls_due]
 
 
 class MemoryStore:
@@ -35,7 +42,7 @@ class MemoryStore:
     def __init__(self, hear: Hear | None = None) -> None:
         self._hear = hear
         self._worlds: dict[str, _World] = {}
-        self._owners: dict[tuple[type, str], list[str]] = {}
+        self._owners: dict[type, Index[str]] = {kind: Index() for kind in SHAPES}
         self._agenda = {kind: _Agenda() for kind, shape in SHAPES.items() if shape.falls_due}
 
     async def open(self) -> None:
@@ -57,7 +64,7 @@ class MemoryStore:
             return False
         if old:
             self._end(old)
-        self._worlds[merchant.client_id] = _World(merchant, old.last_event if old else 0)
+        self._worlds[merchant.client_id] = _World(merchant, old.events.last if old else 0)
         return True
 
     async def change_merchant(self, merchant: Merchant) -> None:
@@ -99,12 +106,12 @@ class MemoryStore:
 
     async def events(self, client_id: str, *, after: int = 0) -> Sequence[Event]:
         """See `Store`."""
-        return self.world(client_id).events_after(after)
+        return self.world(client_id).events.after(after)
 
     async def news(self, client_id: str, *, after: int) -> Sequence[Event]:
         """See `Store`."""
         world = self.world(client_id)
-        while not (events := world.events_after(after)):
+        while not (events := world.events.after(after)):
             await world.change()
             self.check_alive(world)
         return events
@@ -132,7 +139,7 @@ class MemoryStore:
 
     async def owner(self, kind: type[Stored], key: str) -> str | None:
         """See `Store`."""
-        return next(iter(self._owners.get((kind, key), ())), None)
+        return next(iter(self._owners[kind].of(key)), None)
 
     def work(self, client_id: str) -> "MemoryWork":
         """See `Store`."""
@@ -155,11 +162,11 @@ class MemoryStore:
         for (kind, key), thing in things.items():
             old = world.put(kind, key, thing)
             if old is None:
-                self._owners.setdefault((kind, key), []).append(world.merchant.client_id)
+                self._owners[kind].add(key, world.merchant.client_id)
             # With the same moment it is on the agenda already, or was claimed.
             if SHAPES[kind].falls_due and (moment := _due_at(thing)) != _due_at(old):
                 self._schedule(world, kind, key, moment)
-        world.add(events)
+        world.events.add(events)
         world.unlooked += len(things) + len(events)
         if world.unlooked > bounds.slack(world.merchant):
             self._make_room(world)
@@ -195,10 +202,9 @@ class MemoryStore:
         """Forget a world and all that leads to it."""
         client_id = world.merchant.client_id
         del self._worlds[client_id]
-        for owned in world.owned():
-            self._owners[owned].remove(client_id)
-            if not self._owners[owned]:
-                del self._owners[owned]
+        for kind, things in world.things.items():
+            for key in things:
+                self._owners[kind].remove(key, client_id)
         for kind, key in world.due:
             self._agenda[kind].leave(client_id, key)
         world.announce()
@@ -221,12 +227,8 @@ class MemoryStore:
 
     def _forget(self, world: "_World", kind: type, key: str) -> None:
         """Let one thing of a living world go."""
-        if not world.take_out(kind, key):
-            return
-        owners = self._owners[kind, key]
-        owners.remove(world.merchant.client_id)
-        if not owners:
-            del self._owners[kind, key]
+        world.take_out(kind, key)
+        self._owners[kind].remove(key, world.merchant.client_id)
         if SHAPES[kind].falls_due:
             self._schedule(world, kind, key, None)
 
@@ -328,7 +330,7 @@ class MemoryWork:
     @property
     def last_event(self) -> int:
         """See `Work`."""
-        return self._world.last_event
+        return self._world.events.last
 
     async def get(self, kind: type[E], key: str) -> E | None:
         """See `Work`."""
@@ -339,7 +341,7 @@ class MemoryWork:
         """See `Work`."""
         if not value:
             return []
-        keys = dict.fromkeys(self._world.found[kind, attribute].get(value, ()))
+        keys = dict.fromkeys(self._world.found[kind, attribute].of(value))
         keys |= dict.fromkeys(key for saved_kind, key in self._saved if saved_kind is kind)
         found = [await self.get(kind, key) for key in keys]
         return [thing for thing in found if thing and getattr(thing, attribute) == value]
@@ -347,7 +349,8 @@ class MemoryWork:
     async def all(self, kind: type[E]) -> Sequence[E]:
         """See `Work`."""
         own = {key: thing for (saved_kind, key), thing in self._saved.items() if saved_kind is kind}
-        return cast("list[E]", list((self._world.things[kind] | own).values()))
+        things = self._world.things[kind]
+        return cast("list[E]", list(({key: things[key] for key in things} | own).values()))
 
     async def some(self, kind: type[E], limit: int | None, *, newest: bool = False, behind: str = "") -> Sequence[E]:
         """See `Work`."""
@@ -359,7 +362,7 @@ class MemoryWork:
 
     async def events(self, invoice_id: str) -> Sequence[Event]:
         """See `Work`."""
-        return list(self._world.of_invoice.get(invoice_id, ()))
+        return self._world.events.of(invoice_id)
 
     def save(self, *things: Stored) -> None:
         """See `Work`."""
@@ -369,7 +372,7 @@ class MemoryWork:
 
     def record(self, kind: str, invoice_id: str = "", **facts: object) -> None:
         """See `Work`."""
-        number = self._world.last_event + len(self._events) + 1
+        number = self._world.events.last + len(self._events) + 1
         event = Event(number=number, at=self.now, kind=kind, invoice_id=invoice_id, facts=facts_text(facts))
         self._events.append(event)
 
@@ -380,9 +383,9 @@ class _World:
     def __init__(self, merchant: Merchant, before: int) -> None:
         self.merchant = merchant
         self.clock = Clock()
-        self.things: dict[type, dict[str, Stored]] = {kind: {} for kind in SHAPES}
-        self.found: dict[tuple[type, str], dict[str, list[str]]] = {
-            (kind, attribute): {} for kind, shape in SHAPES.items() for attribute in shape.found_by
+        self.things: dict[type, Shelf[Stored]] = {kind: Shelf() for kind in SHAPES}
+        self.found: dict[tuple[type, str], Index[str]] = {
+            (kind, attribute): Index() for kind, attributes in _FOUND_BY.items() for attribute in attributes
         }
         self.due: dict[tuple[type, str], datetime] = {}
         self.claimed: set[tuple[type, str]] = set()
@@ -391,26 +394,8 @@ class _World:
         self.forgotten: Counter[type] = Counter()
         self.lost = 0  # postlinks that were forgotten before they were sent
         self.unlooked = 0  # things and events kept since room was made
-        self.events: list[Event] = []
-        self.of_invoice: defaultdict[str, deque[Event]] = defaultdict(deque)
-        self._before = before
-        self._stale: Counter[tuple[type, str, str]] = Counter()
+        self.events = Annals(before)
         self._watchers: list[asyncio.Future[None]] = []
-
-    @property
-    def last_event(self) -> int:
-        """The number of the latest event."""
-        return self._before + len(self.events)
-
-    def events_after(self, number: int) -> list[Event]:
-        """Return the events that came after this one."""
-        return self.events[max(0, number - self._before) :]
-
-    def add(self, events: Sequence[Event]) -> None:
-        """Keep what has happened."""
-        self.events += events
-        for event in events:
-            self.of_invoice[event.invoice_id].append(event)
 
     async def change(self) -> None:
         """Wait until something happens in this world, if only its end."""
@@ -429,76 +414,54 @@ class _World:
             if not watcher.done():
                 watcher.set_result(None)
 
-    def owned(self) -> Iterator[tuple[type, str]]:
-        """Name everything in this world."""
-        return ((kind, key) for kind, things in self.things.items() for key in things)
-
     def put(self, kind: type, key: str, thing: Stored) -> Stored | None:
         """Keep a thing and the ways to find it; return what it replaces."""
         old = self.things[kind].get(key)
         self.things[kind][key] = thing
         if old is None:
             self.orders.add((kind, key), thing)
-        for attribute in SHAPES[kind].found_by:
+        for attribute in _FOUND_BY[kind]:
             value = getattr(thing, attribute)
             before = getattr(old, attribute) if old is not None else ""
             if before == value:
                 continue
             if before:
-                self._lose(kind, attribute, before, key)
+                self.found[kind, attribute].remove(before, key)
             if value:
-                self.found[kind, attribute].setdefault(value, []).append(key)
+                self.found[kind, attribute].add(value, key)
         return old
 
-    def take_out(self, kind: type, key: str) -> bool:
-        """Let go of a thing and the ways to find it; return whether it was there."""
-        thing = self.things[kind].pop(key, None)
-        if thing is None:
-            return False
+    def take_out(self, kind: type, key: str) -> None:
+        """Let go of a thing and the ways to find it."""
+        thing = self.things[kind].pop(key)
         self.forgotten[kind] += 1
         self.lost += kind is Delivery and bounds.under_way(thing)
-        for attribute in SHAPES[kind].found_by:
+        for attribute in _FOUND_BY[kind]:
             if value := getattr(thing, attribute):
-                self._lose(kind, attribute, value, key)
-        return True
+                self.found[kind, attribute].remove(value, key)
 
-    def let_go(self, number: str) -> list[tuple[type, str]]:
+    def let_go(self, number: str) -> list[Name]:
         """Let an order go; return what belongs to it."""
-        loose = [(kind, key) for kind in (Token, Attempt) for key in self.found[kind, "invoice_id"].get(number, ())]
-        return [*self.orders.remove(number, loose), *loose]
+        names = [(kind, key) for kind in SHAPES for key in self._of_order(kind, number)]
+        self.orders.remove(number, names)
+        return names
 
-    def forget_events(self, number: int) -> None:
+    def forget_events(self, count: int) -> None:
         """Let go of so many of the oldest events."""
-        for event in self.events[:number]:
-            of_invoice = self.of_invoice[event.invoice_id]
-            of_invoice.popleft()
-            if not of_invoice:
-                del self.of_invoice[event.invoice_id]
-        del self.events[:number]
-        self._before += number
-        self.forgotten[Event] += number
+        self.events.forget(count)
+        self.forgotten[Event] += count
 
     def order(self, number: str) -> Order:
         """Return what counts of an order when it may have to go."""
-        names = self.orders.of(number)
-        things = [thing for kind, key in names if (thing := self.things[kind].get(key))]
+        things = (self.things[kind][key] for kind in _UNDER_WAY for key in self._of_order(kind, number))
         return Order(number=number, under_way=any(map(bounds.under_way, things)))
 
-    def _lose(self, kind: type, attribute: str, value: str, key: str) -> None:
-        """Let a key go that something was found by; among many it stays, as nothing, until half of them are such."""
-        found = self.found[kind, attribute]
-        keys, things = found[value], self.things[kind]
-        if len(keys) <= _FEW:
-            keys.remove(key)
-        else:
-            self._stale[kind, attribute, value] += 1
-            if 2 * self._stale[kind, attribute, value] > len(keys):
-                del self._stale[kind, attribute, value]
-                keys[:] = [
-                    one for one in dict.fromkeys(keys) if one in things and getattr(things[one], attribute) == value
-                ]
-        if not keys:
-            del found[value]
+    def _of_order(self, kind: type, number: str) -> Collection[str]:
+        """Return the keys of what belongs to an order."""
+        shape = SHAPES[kind]
+        if shape.order == shape.key:
+            return (number,) if number in self.things[kind] else ()
+        return self.found[kind, shape.order].of(number) if shape.order else ()
 
 
 class _Agenda:

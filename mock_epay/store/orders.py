@@ -1,4 +1,4 @@
-"""A world's orders, youngest last, each with what belongs to it; and what may go by itself, oldest first."""
+"""A world's orders, youngest last; and what may go by itself, oldest first."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ class Orders:
     """Knows things by kind and key. Linked, so that the oldest is found at once however many have gone before it."""
 
     def __init__(self) -> None:
-        self._orders: OrderedDict[str, list[Name]] = OrderedDict()
+        self._orders: OrderedDict[str, None] = OrderedDict()
         self._loose: dict[type, OrderedDict[str, None]] = {kind: OrderedDict() for kind in (Token, SavedCard, Attempt)}
 
     def __iter__(self) -> Iterator[str]:
@@ -24,27 +24,20 @@ class Orders:
     def add(self, name: Name, thing: Stored) -> None:
         """Take in something new."""
         kind, key = name
-        number = number_of(thing)
-        if number in self._orders:
+        if number := number_of(thing):
+            self._orders[number] = None
             self._orders.move_to_end(number)
-        elif number:
-            self._orders[number] = []
         if kind in self._loose:
             self._loose[kind][key] = None
-        elif number:
-            self._orders[number].append(name)
         if isinstance(thing, Checkout | Challenge):
             self._loose[Token].pop(thing.token, None)  # from now on it goes with its order
 
-    def of(self, number: str) -> list[Name]:
-        """Return what belongs to an order and can go with nothing else."""
-        return self._orders[number]
-
-    def remove(self, number: str, loose: Iterable[Name]) -> list[Name]:
-        """Let an order go, with what could have gone by itself; return what else belongs to it."""
-        for kind, key in loose:
-            self._loose[kind].pop(key, None)
-        return self._orders.pop(number)
+    def remove(self, number: str, names: Iterable[Name]) -> None:
+        """Let an order go, with what of it could have gone by itself."""
+        for kind, key in names:
+            if kind in self._loose:
+                self._loose[kind].pop(key, None)
+        del self._orders[number]
 
     def oldest(self, kind: type, over: int) -> list[Name]:
         """Let the oldest of what may go by itself go, if so many are over; return what that is."""

@@ -1,0 +1,69 @@
+"""Where a world's things of one kind stand: those that were put last as they are, the others in blocks of bytes.
+
+Objects that live long are what a garbage collector stops the process for, and weigh ten times what they say.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, Generic, TypeVar
+
+from mock_epay.store.blocks import EACH, fold, unfold
+
+T = TypeVar("T", bound=object)
+
+FRESH: Final = 256  # things that stay as they are: orders under way are mostly among these
+
+
+class Shelf(Generic[T]):
+    """Things by key, in the order in which their keys came."""
+
+    def __init__(self) -> None:
+        self._things: dict[str, T | bytes] = {}
+        self._fresh: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._things
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._things)
+
+    def __getitem__(self, key: str) -> T:
+        return self._unfolded(key, self._things[key])
+
+    def __setitem__(self, key: str, thing: T) -> None:
+        self._things[key] = thing
+        self._fresh.pop(key, None)
+        self._fresh[key] = None
+        if len(self._fresh) >= FRESH + EACH:
+            self._fold(list(islice(self._fresh, EACH)))
+
+    def get(self, key: str) -> T | None:
+        """Return a thing, or None."""
+        thing = self._things.get(key)
+        return None if thing is None else self._unfolded(key, thing)
+
+    def pop(self, key: str) -> T:
+        """Take a thing off, and return it."""
+        thing = self[key]
+        del self._things[key]
+        self._fresh.pop(key, None)
+        return thing
+
+    def _fold(self, keys: list[str]) -> None:
+        """Make one block of some things; it is there until none of them stands in it any more."""
+        block = fold({key: self._things[key] for key in keys})
+        for key in keys:
+            self._things[key] = block
+            del self._fresh[key]
+
+    def _unfolded(self, key: str, thing: T | bytes) -> T:
+        if not isinstance(thing, bytes):
+            return thing
+        found: T = unfold(thing)[key]
+        return found
