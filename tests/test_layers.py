@@ -53,7 +53,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "lz fake issuer addresses cryptogram answers receiver lines qr quoting workers",
         "store",
         "metrics",
-        "store.codec store.orders",
+        "store.codec store.orders store.search",
         "store.bounds",
         "store.shapes",
         "script",

@@ -278,6 +278,8 @@ class Desk:
 
     async def challenge(self, client_id: str, transaction: Transaction) -> Challenge | None:
         """Return the issuer's question that a transaction waits for."""
+        if transaction.status is not Status.THREE_DS:  # as nearly all are, in a list of many
+            return None
         async with self._store.work(client_id) as work:
             return await stories.challenge(work, transaction)
 
@@ -371,7 +373,7 @@ class Desk:
         async with self._store.work(client_id) as work:
             of = await work.find(Delivery, "invoice_id", invoice_id) if invoice_id else await work.all(Delivery)
             fit = [one for one in of if transaction_id in {"", one.transaction_id} and state in {"", one.state}]
-            return [await stories.notice(work, one) for one in fit]
+            return await stories.notices(work, fit)
 
     async def postlinks_within(self, client_id: str, seconds: float, least: int, **filters: str) -> Sequence[Notice]:
         """Return postlinks as soon as there are so many that fit, or what there is after so many real seconds."""

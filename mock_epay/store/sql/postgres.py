@@ -37,6 +37,8 @@ _WORDS: Final = {
     "claim": " FOR UPDATE OF things SKIP LOCKED FOR KEY SHARE OF worlds SKIP LOCKED",
     "claim_rows": " FOR UPDATE SKIP LOCKED",
     "claim_things": " FOR UPDATE OF things SKIP LOCKED",
+    "listed": "= ANY($2)",
+    "place_of": "strpos",
 }
 
 
