@@ -40,32 +40,36 @@ def words(thing: Stored) -> str | None:
 
 
 def state(thing: Stored) -> str | None:
-    """Return the state of a transaction or a postlink."""
+    """Return the state of a transaction or a postlink; None for anything else."""
     if isinstance(thing, Transaction):
         return thing.status.value
     return thing.state.value if isinstance(thing, Delivery) else None
 
 
-def reason(thing: Stored) -> int | None:
-    """Return the reason code of a transaction."""
+def reason(thing: Stored | None) -> int | None:
+    """Return the reason code of a transaction, if it is one."""
     return thing.reason_code if isinstance(thing, Transaction) else None
 
 
 def found(sought: Sought, things: Mapping[type[Stored], Iterable[Stored]]) -> list[str]:
     """Return the numbers of the orders that are meant, oldest first, looking through all that is searched."""
-    latest = {kind: {number_of(one): one for one in things[kind]} for kind in (Transaction, Delivery)}
-    wanted = sought.text.lower()
-    named = {number_of(one) for kind in SEARCHED for one in things[kind] if wanted in (words(one) or "")}
+    transactions, postlinks = ({number_of(one): one for one in things[kind]} for kind in (Transaction, Delivery))
+    numbers = [number_of(one) for one in things[Invoice]]
+    if sought.text:
+        wanted = sought.text.lower()
+        named = {number_of(one) for kind in SEARCHED for one in things[kind] if wanted in (words(one) or "")}
+        numbers = [number for number in numbers if number in named]
+    if sought.status:
+        numbers = [number for number in numbers if _state(transactions.get(number)) == sought.status]
+    if sought.postlink:
+        numbers = [number for number in numbers if _state(postlinks.get(number)) == sought.postlink]
+    if sought.reason_code is not None:
+        numbers = [number for number in numbers if reason(transactions.get(number)) == sought.reason_code]
+    return numbers
 
-    def fits(number: str) -> bool:
-        transaction, postlink = (of.get(number) for of in latest.values())
-        return (
-            (not sought.status or (state(transaction) if transaction else NONE) == sought.status)
-            and (not sought.postlink or (state(postlink) if postlink else NONE) == sought.postlink)
-            and (sought.reason_code is None or (transaction and reason(transaction)) == sought.reason_code)
-        )
 
-    return [number for one in things[Invoice] if (number := number_of(one)) in named and fits(number)]
+def _state(thing: Stored | None) -> str | None:
+    return NONE if thing is None else state(thing)
 
 
 def _texts(order: PaymentObject) -> list[str]:
