@@ -347,18 +347,21 @@ def test_what_cannot_be_read_does_not_keep_its_world(two: Two) -> None:
     two(story)
 
 
-@pytest.mark.parametrize("name", DATABASES)
-def test_payments_that_come_at_once_have_numbers_of_their_own(name: str, tmp_path: Path) -> None:
-    with running(Settings(port=0, store=address(name, tmp_path))) as sandbox:
+@pytest.mark.parametrize("what", ["payments", "links"])
+@pytest.mark.parametrize("name", ["memory", *DATABASES])
+def test_orders_that_come_at_once_have_numbers_of_their_own(name: str, what: str, tmp_path: Path) -> None:
+    settings = Settings(port=0, store=address(name, tmp_path))
+    with running(settings) as one, running(settings) as another:
+        sandboxes = (one, one if name == "memory" else another)
 
-        async def pay_all() -> list[httpx.Response]:
-            async with httpx.AsyncClient(base_url=sandbox.url, timeout=PATIENCE_S) as http:
-                paying = [http.post("/_control/merchants/test/payments", json={}) for _ in range(8)]
-                return await asyncio.gather(*paying)
+        async def ask_all() -> list[httpx.Response]:
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
+                addresses = [f"{sandbox.url}/_control/merchants/test/{what}" for sandbox in sandboxes * 6]
+                return await asyncio.gather(*(http.post(address, json={}) for address in addresses))
 
-        answers = asyncio.run(pay_all())
-    assert [answer.status_code for answer in answers] == [201] * 8
-    assert len({answer.json()["invoice_id"] for answer in answers}) == 8
+        answers = asyncio.run(ask_all())
+    assert [answer.status_code for answer in answers] == [201] * 12, [answer.text for answer in answers]
+    assert len({answer.json()["invoice_id"] for answer in answers}) == 12
 
 
 # How the first version wrote its rows.

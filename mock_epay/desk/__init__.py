@@ -312,22 +312,18 @@ class Desk:
         await payments.answer(self.bank, asked, answer)
         return await self.transaction(client_id, transaction.id)
 
-    async def make_link(self, client_id: str, asked: LinkRequest, notes: Notes) -> InvoiceLink:
+    async def make_link(self, client_id: str, asked: Callable[[str], LinkRequest], notes: Notes) -> InvoiceLink:
         """Let an order wait at an address, as the bank's invoice links do, without a token of the shop's.
 
-        An order without a number has the next that is free.
+        `asked` says what the link is for, given the next free number for an order that has none.
 
         Raises:
             BadField: the invoice number is taken or paid.
 
         """
         async with self._store.work(client_id) as work:
-            return await links.make(work, asked, notes)
-
-    async def free_number(self, client_id: str) -> str:
-        """Return an invoice number that nobody has used."""
-        async with self._store.work(client_id) as work:
-            return await payments.free_number(work)
+            # In one unit, or another one would find the same number free.
+            return await links.make(work, asked(await payments.free_number(work)), notes)
 
     async def invoices(self, client_id: str, search: Search) -> Page:
         """Return the invoices of a merchant's that are meant.
