@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +21,12 @@ from worlds import World, new_world
 
 from mock_epay.bank import Bank
 from mock_epay.clock import Clock
-from mock_epay.errors import InvalidToken, NotFound
-from mock_epay.model import Delivery, Invoice
+from mock_epay.errors import InvalidClient, InvalidToken, NotFound
+from mock_epay.model import Delivery, Invoice, Merchant, TokenRequest
+from mock_epay.notes import Notes
 from mock_epay.server import ServerError, running, serve
 from mock_epay.settings import SettingError, Settings
-from mock_epay.store import StoreError, UnknownMerchantError
+from mock_epay.store import StoreError
 from mock_epay.store.codec import encode
 from mock_epay.store.homes import store_at
 from mock_epay.store.memory import MemoryStore
@@ -273,10 +274,44 @@ def test_who_comes_while_a_world_ends_finds_nothing(two: Two, ending: str) -> No
             tasks = [asyncio.ensure_future(one_) for one_ in (ends, bank.check_token("t"), bank.checkout("c"))]
             await asyncio.wait(tasks, timeout=0.1)
         _, checked, shown = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(checked, InvalidToken | UnknownMerchantError)
-        assert isinstance(shown, NotFound | UnknownMerchantError)
+        assert isinstance(checked, InvalidToken)
+        assert isinstance(shown, NotFound)
 
     two(story)
+
+
+@pytest.mark.parametrize("then", [None, new_merchant("a", client_secret="another")])
+def test_of_tokens_asked_for_while_their_merchant_is_deleted_none_is_left(two: Two, then: Merchant | None) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        bank, request = Bank(one, Settings()), token_request("a")
+
+        async def end() -> None:
+            await other.drop_merchant("a")
+            if then:
+                await other.add_merchant(then)
+
+        async def ask() -> None:
+            with suppress(InvalidClient):
+                await bank.issue_token(request, Notes())
+
+        async with other.work("a"):
+            ending = asyncio.create_task(end())
+            await asyncio.wait([ending], timeout=0.1)
+            asking = [asyncio.create_task(ask()) for _ in range(10)]
+            await asyncio.wait(asking, timeout=0.1)
+        await asyncio.gather(ending, *asking, *(ask() for _ in range(10)))
+        assert await one.database.rows("SELECT key FROM things") == []
+        assert await one.database.rows("SELECT number FROM events") == []
+        with pytest.raises(InvalidClient, match='"…"' if then else '"a"'):
+            await bank.issue_token(request, Notes())
+
+    two(story)
+
+
+def token_request(client_id: str) -> TokenRequest:
+    """Return what a shop asks a token for its status with."""
+    secret = new_merchant(client_id).client_secret
+    return TokenRequest(client_id=client_id, client_secret=secret, scope="payment")
 
 
 def test_a_hold_keeps_another_process_from_claiming(two: Two) -> None:
