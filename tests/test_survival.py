@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from databases import Postgres, postgres
+from databases import Postgres, full, postgres, small_disk
 from support import Receiver, eventually, receiver
 
 pytestmark = pytest.mark.slow
@@ -87,6 +87,7 @@ class Load:
     server: Server
     post_link: str
     paid: dict[str, str] = field(default_factory=dict)  # transaction by invoice
+    refused: list[Any] = field(default_factory=list)  # what was said when the store failed
     numbers: "count[int]" = field(default_factory=lambda: count(1))
     over: threading.Event = field(default_factory=threading.Event)
     payers: list[threading.Thread] = field(default_factory=list)
@@ -105,6 +106,8 @@ class Load:
                     answer = http.post(f"{self.server.url}/_control/merchants/test/payments", json=order)
                     if answer.is_success:
                         self.paid[invoice_id] = answer.json()["id"]
+                    elif answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                        self.refused.append(answer.json())
                 self.over.wait(0.002)
 
 
@@ -213,8 +216,26 @@ def test_a_database_that_stops_and_starts_is_found_again(
         for _ in range(max(1, KILLS // 4)):
             load.over.wait(random.uniform(0.1, 0.8))
             durable.stop(how)
-            assert httpx.get(f"{server.url}/_control/merchants", timeout=30).status_code == 500
+            assert httpx.get(f"{server.url}/_control/merchants", timeout=30).status_code == 503
             durable.start()
             enough = len(load.paid) + 5
             eventually(lambda least=enough: len(load.paid) > least, STARTING_S)  # type: ignore[misc]
         finish(server, load, shop)
+
+
+@pytest.mark.parametrize("full_of", ["tables", "everything"])
+def test_a_database_without_room_is_told_and_goes_on_once_there_is_some(shop: Receiver, full_of: str) -> None:
+    tables = full_of == "tables"
+    with small_disk(128) as disk, postgres(durable=True, disk=Path("/tmp") if tables else disk) as database:
+        store = database.new_database(disk if tables else None)
+        with started(store) as server, loaded(server, shop) as load:
+            eventually(lambda: len(load.paid) > 5, STARTING_S)
+            with full(disk):
+                eventually(lambda: len(load.refused) > 5, STARTING_S)
+                if tables:
+                    assert "No space left on device" in load.refused[-1]["message"]
+                    assert server.ask("transactions")["transactions"], "reading takes no room"
+            if not database.alive:
+                database.start()
+            finish(server, load, shop)
+        assert all("to have room" in refused["rule"] for refused in load.refused)

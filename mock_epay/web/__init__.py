@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from mock_epay import resources
 from mock_epay.bank import Bank
 from mock_epay.desk import Desk
-from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
+from mock_epay.errors import Fault, InvalidToken, NotFound, OutOfOrder, Refusal, WrongMethod
 from mock_epay.metrics import Metrics
 from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
@@ -164,9 +164,10 @@ def _gone(request: Request, _: Exception) -> Response:
 
 
 def _out_of_order(request: Request, wrong: Exception) -> Response:
-    """Answer while the store fails: nothing was kept, and the next request may do better."""
+    """Answer while the store fails: nothing is kept by half, and the next request may do better."""
     _log.error("%s", wrong)
-    return _excuse(request, Fault(f"nothing was kept: {wrong}"))
+    rule = "it has to be within reach, and to have room; nothing is kept by half, and the same may be asked again"
+    return _excuse(request, OutOfOrder(str(wrong), field="store", rule=rule, source="setting store"))
 
 
 def _failed(request: Request, _: Exception) -> Response:
