@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from support import PATIENCE_S
 
+_PATIENT_S: Final = 60
 _FAST: Final = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
@@ -56,7 +56,7 @@ class Postgres:
         command = [str(_binaries() / "postgres"), *options, "-c", "listen_addresses=127.0.0.1", *quick]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, **_nobody())
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + _PATIENT_S
         ready = [str(_binaries() / "pg_isready"), "-q", "-h", str(self.folder), "-p", str(self.port)]
         while subprocess.run(ready, check=False).returncode:
             assert time.monotonic() < until, (self.folder / "log").read_text("utf-8")
@@ -66,7 +66,7 @@ class Postgres:
         """Stop by a signal: SIGINT rolls back what is under way, SIGQUIT is as good as a power cut."""
         assert self._process
         self._process.send_signal(how)
-        self._process.wait(PATIENCE_S)
+        self._process.wait(_PATIENT_S)
 
     @property
     def alive(self) -> bool:
