@@ -20,11 +20,12 @@ from test_store import EPOCH, are_waiting, checkout, delivery, get, invoice, lef
 from worlds import World, new_world
 
 from mock_epay.bank import Bank
+from mock_epay.bank.merchants import built_in_ids
 from mock_epay.clock import Clock
 from mock_epay.errors import InvalidClient, InvalidToken, NotFound
 from mock_epay.model import Delivery, Invoice, Merchant, TokenRequest
 from mock_epay.notes import Notes
-from mock_epay.server import ServerError, running, serve
+from mock_epay.server import ServerError, overruled, running, serve
 from mock_epay.settings import SettingError, Settings
 from mock_epay.store import StoreError
 from mock_epay.store.codec import encode
@@ -598,6 +599,24 @@ def test_what_was_there_is_there_after_a_restart(name: str, tmp_path: Path) -> N
     with running(Settings(port=0, store=url)) as sandbox, httpx.Client(base_url=sandbox.url) as http:
         assert World(http, world.facts).dump().replace(sandbox.url, "") == before
         assert http.get("/_control/merchants/test").json()["name"] == "Changed"
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_what_stored_merchants_have_otherwise_than_the_settings_is_known(name: str, tmp_path: Path) -> None:
+    url, file = address(name, tmp_path), tmp_path / "merchants.toml"
+    file.write_text('[[merchants]]\nclient_id = "mine"\nclient_secret = "one"\npage_ttl_s = 60\n', "utf-8")
+    first = Settings(port=0, store=url, three_ds="none", merchants=str(file))
+    with running(first) as sandbox, httpx.Client(base_url=sandbox.url) as http:
+        new_world(http)
+
+    assert overruled(first) == overruled(Settings(store=url)) == {}
+    file.write_text(file.read_text("utf-8").replace("one", "another"), "utf-8")
+    given = Settings(store=url, three_ds="challenge", page_ttl_s=30, postlink_hosts="a=b", merchants=str(file))
+    expected = {key: ["page_ttl_s", "three_ds"] for key in built_in_ids()} | {"mine": ["client_secret", "three_ds"]}
+    assert overruled(given) == expected
+    assert overruled(Settings(three_ds="challenge")) == {}
+    with pytest.raises(ServerError, match="cannot be used"):
+        overruled(Settings(store="sqlite:////nowhere/file"))
 
 
 @pytest.mark.parametrize("name", DATABASES)
