@@ -22,7 +22,7 @@ from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
-from mock_epay.store import StoreError, UnknownMerchantError
+from mock_epay.store import StoreError
 from mock_epay.web import acs, api, cabinet, control, demo, guard, meter, oauth, payform, reference
 from mock_epay.web.checks import CheckHandler
 from mock_epay.web.table import Application
@@ -74,7 +74,6 @@ def create_app(
         exception_handlers={
             Refusal: _refused,
             HTTPException: _lost,
-            UnknownMerchantError: _gone,
             StoreError: _out_of_order,
             Exception: _failed,
         },
@@ -156,11 +155,6 @@ def _lost(request: Request, lost: Exception) -> Response:
     response: Response = payform.refused_page(request, wrong) if page else oauth.refused(wrong, check=False)
     response.headers.update(lost.headers or {})
     return response
-
-
-def _gone(request: Request, _: Exception) -> Response:
-    """Answer for a merchant that was deleted while the request was under way."""
-    return _excuse(request, NotFound("the merchant was deleted meanwhile"))
 
 
 def _out_of_order(request: Request, wrong: Exception) -> Response:

@@ -55,8 +55,9 @@ STATEMENTS: Final[dict[str, str]] = {
     "get_each": "SELECT key, body FROM things WHERE kind = $1 AND key {listed} AND world = $3",
     "find_1": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_1 = $3 ORDER BY serial",
     "find_2": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_2 = $3 ORDER BY serial",
-    "find_each_1": "SELECT key, body FROM things WHERE kind = $3 AND found_1 {listed} AND world = $1 ORDER BY serial",
-    "find_each_2": "SELECT key, body FROM things WHERE kind = $3 AND found_2 {listed} AND world = $1 ORDER BY serial",
+    # The sign keeps the order of an index, in which they would have to be looked for among all, out of the question.
+    "find_each_1": "SELECT key, body FROM things WHERE kind = $3 AND found_1 {listed} AND world = $1 ORDER BY +serial",
+    "find_each_2": "SELECT key, body FROM things WHERE kind = $3 AND found_2 {listed} AND world = $1 ORDER BY +serial",
     "all": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 ORDER BY serial",
     "place": "SELECT serial FROM things WHERE kind = $1 AND key = $2 AND world = $3",
     "oldest": "SELECT body FROM things WHERE world = $1 AND kind = $2 AND serial > $3 ORDER BY serial LIMIT $4",
