@@ -198,6 +198,20 @@ def test_a_unit_whose_connection_breaks_keeps_nothing() -> None:
     asyncio.run(story())
 
 
+def test_a_connection_on_which_something_failed_is_not_used_again() -> None:
+    async def story() -> None:
+        async with opened(shared_postgres().new_database(), LEASE_S) as store:
+            used: list[Any] = []
+            for statement in ("SELECT 1", "SELECT 1 / 0", "SELECT 1"):
+                with suppress(StoreError):
+                    async with store.database.transaction() as transaction:
+                        used += await transaction.rows("SELECT pg_backend_pid(), pg_is_in_recovery()")
+                        await transaction.rows(statement)
+            assert used[0] == used[1] != used[2]
+
+    asyncio.run(story())
+
+
 async def write_over_a_broken_connection(store: SqlStore) -> None:
     async with store.work("a") as work:
         work.save(invoice("1"))
