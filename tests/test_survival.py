@@ -46,7 +46,8 @@ class Server:
         if not self.port:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 self.port = free.getsockname()[1]
-        words = ["--port", str(self.port), "--store", self.store, "--workers", str(self.workers)]
+        # Nobody reads what it prints once it has started, and who prints into a full pipe waits.
+        words = ["--port", str(self.port), "--store", self.store, "--workers", str(self.workers), "--log", "none"]
         command = [sys.executable, "-m", "mock_epay", *words, "--postlink-retry-s", "0.2,0.5,1,1,1,1,1,1"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         assert self.process.stdout
