@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 NODE_MODULES := tests/js/node_modules/.installed
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
-.PHONY: run test fuzz test-slow test-browsers test-crash test-image test-offline check format bench bench-stores soak audit build image lock clean
+.PHONY: run test fuzz test-slow test-browsers test-crash test-image test-offline check format bench bench-stores bench-scale soak audit build image lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/mock-epay
@@ -83,8 +83,8 @@ bench: $(VENV)/.dev
 	command -v wrk >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq wrk; }
 	$(BIN)/python tests/bench.py $(if $(QUICK),--quick,--json .ci/speed.json --svg .ci/speed.svg)
 
-bench-stores: $(VENV)/.dev postgresql
-	$(BIN)/python tests/bench_stores.py
+bench-stores bench-scale: $(VENV)/.dev postgresql
+	$(BIN)/python tests/bench_stores.py $(if $(filter bench-scale,$@),--sizes,--seconds 0)
 
 soak: $(VENV)/.dev
 	$(BIN)/python tests/soak.py --minutes $(or $(MINUTES),30)

@@ -39,11 +39,12 @@ def banner(
     tls_url: str = "",
     chosen: Mapping[str, str] | None = None,
     load: str = "",
+    kept: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """Return what a newcomer needs to know, once the sandbox listens at `url`.
 
     `roads` are where postlinks to localhost go that nobody takes there; `chosen` are settings that are not the usual;
-    `load` is what a profile for load tests means.
+    `load` is what a profile for load tests means; `kept` is what merchants of the store have otherwise than these say.
     """
     merchant = resources.table("merchants")["merchant"][0]
     cards = [
@@ -64,6 +65,7 @@ def banner(
             *[f"  HTTPS           {tls_url}, authority {url}/ca.pem (mock-epay trust)"] * bool(tls_url),
             *[f"  Postlinks       to localhost, or if nobody is there to {', '.join(roads)}"] * bool(roads),
             *[f"  For load tests  {load}"] * bool(load),
+            *[f"  Stored          {line}" for line in _kept_lines(kept or {})],
             "",
             f"  ClientID        {merchant['client_id']}",
             f"  ClientSecret    {merchant['client_secret']}",
@@ -76,6 +78,13 @@ def banner(
             "Ctrl-C stops it.",
         )
     )
+
+
+def _kept_lines(kept: Mapping[str, Sequence[str]]) -> list[str]:
+    whose: dict[str, list[str]] = {}
+    for client_id, names in kept.items():
+        whose.setdefault(", ".join(names), []).append(client_id)
+    return [f"{names} of {', '.join(those)}, not as given; PATCH changes them" for names, those in whose.items()]
 
 
 def _listed_settings(chosen: Mapping[str, str]) -> list[str]:
@@ -95,8 +104,10 @@ def _serve(flags: Mapping[str, Any]) -> int:
         chosen = Settings.from_environment(os.environ, **flags)
         roads = Roads(localhost=chosen.postlink_localhost).localhost
 
+        kept = server.overruled(chosen)
+
         def announce(url: str, tls_url: str) -> None:
-            _tell(_started(chosen, url, tls_url, roads))
+            _tell(_started(chosen, url, tls_url, roads, kept))
 
         server.serve(chosen, announce, _tell)
     except (SettingError, server.ServerError) as wrong:
@@ -105,14 +116,13 @@ def _serve(flags: Mapping[str, Any]) -> int:
     return 0
 
 
-def _started(chosen: Settings, url: str, tls_url: str, roads: Sequence[str]) -> str:
+def _started(chosen: Settings, url: str, tls_url: str, roads: Sequence[str], kept: Mapping[str, Sequence[str]]) -> str:
     """Return what is said at the start: for people, or where the log is for machines, a line for those."""
     shown = settings.chosen(chosen)
     if chosen.log == "json":
-        return json.dumps(
-            {"event": "started", "version": __version__, "url": url, "tls_url": tls_url, "settings": shown}
-        )
-    return banner(url, roads, tls_url=tls_url, chosen=shown, load=settings.load_line(chosen))
+        facts = {"event": "started", "version": __version__, "url": url, "tls_url": tls_url, "settings": shown}
+        return json.dumps(facts | {"kept": kept})
+    return banner(url, roads, tls_url=tls_url, chosen=shown, load=settings.load_line(chosen), kept=kept)
 
 
 def _ready(chosen: Mapping[str, Any]) -> int:

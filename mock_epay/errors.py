@@ -21,6 +21,7 @@
     ├── NotJson                 415
     ├── HeadTooLarge            431
     ├── Fault                   500  the sandbox itself is wrong
+    │   └── OutOfOrder          503  its store is, and perhaps not for long
     ├── PlannedRefusal          any  a script wants a service to fail
     ├── NotSimulated            501  the bank has it, the sandbox does not
     └── Busy                    503  more at once than the sandbox takes
@@ -210,6 +211,13 @@ class Fault(Refusal):
 
     status = 500
     error = "server_error"
+
+
+class OutOfOrder(Fault):
+    """The store fails, so nothing can be kept; the same request may be carried out later."""
+
+    status = 503
+    error = "out_of_order"
 
 
 class PlannedRefusal(Refusal):

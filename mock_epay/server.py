@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 import uvicorn
 
 from mock_epay import issuer, script, tls, workers
-from mock_epay.bank import Bank
+from mock_epay.bank import Bank, merchants
 from mock_epay.connections import SWEEP_S, Connection, Limits
 from mock_epay.errors import Refusal
 from mock_epay.journal import FORMS, Journal
@@ -88,6 +88,32 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
                 raise ServerError(str(wrong)) from None
         else:
             _Server(settings, found, doors, ready, write).serve_all()
+
+
+def overruled(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """Return which settings count for nothing with merchants that the store has kept otherwise, by `client_id`.
+
+    Raises:
+        SettingError: a setting makes no sense.
+        ServerError: the store cannot be used.
+
+    """
+    own = _understood(settings).get("merchants", ())
+    if not settings.store:
+        return {}
+    try:
+        return merchants.overruled(asyncio.run(_stored(settings.store)), own, settings)
+    except StoreError as wrong:
+        raise ServerError(str(wrong)) from None
+
+
+async def _stored(url: str) -> Sequence[Merchant]:
+    store = store_at(url)
+    await store.open()
+    try:
+        return await store.merchants()
+    finally:
+        await store.close()
 
 
 @contextmanager

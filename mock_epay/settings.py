@@ -67,7 +67,7 @@ class Settings:
     store: str = setting(
         "",
         "where all is kept: sqlite:///file outlives the process, postgresql://user@host/name serves many; "
-        "empty: memory. What is kept there, merchants and all, wins over these settings",
+        "empty: memory. What is kept there, merchants and all, wins over these settings, and the start says so",
     )
     workers: int = setting(1, "processes that share the address; more than one needs a database")
     seed: str = setting("", "makes every invented value repeatable; empty: other values in each run")

@@ -1,4 +1,4 @@
-"""What stores cost as they grow, and what each brings to a server: `make bench-stores`.
+"""What stores cost as they grow, and what each brings to a server: `make bench-stores`, which fails if one grows.
 
 Milliseconds are of single calls of the bank, one after the other, without the sandbox's HTTP, in a store with so many
 transactions of one merchant; payments per second are those of a server and its load on the same machine.
@@ -9,13 +9,13 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from decimal import Decimal
-from itertools import pairwise
+from itertools import product
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from time import perf_counter
 from typing import Any, Final
 
@@ -27,16 +27,22 @@ from mock_epay.bank import Bank
 from mock_epay.desk import invoices, payments
 from mock_epay.desk.invoices import Search
 from mock_epay.desk.payments import DirectPayment
-from mock_epay.model import Card, Invoice, Payer, TokenRequest, Transaction
+from mock_epay.model import Card, Invoice, Payer, TokenRequest
 from mock_epay.notes import Notes
 from mock_epay.settings import Settings
 from mock_epay.store.homes import store_at
 
 CARD: Final = Card(pan="4405639704015096", expiry="01/25", cvc="815")
 BATCH: Final = 500
-CALLS: Final = 200
+CALLS: Final = 60
+ROUNDS: Final = 5
+CALLED: Final = ("token", "payment", "status", "list")
+MOST_TIMES: Final = 1.5
+LEAST_MS: Final = 0.05
 UNLIMITED: Final = 10**9
 LISTED: Final = 50
+
+Calls = Mapping[str, Callable[[int], Awaitable[object]]]
 
 # Pays without a browser, each time at another of so many shops; wrk's own figures in one line.
 PAY: Final = """
@@ -87,10 +93,10 @@ async def pay(bank: Bank, number: int) -> Any:
     return await payments.pay(bank, new_merchant("shop"), payment)
 
 
-async def grow(bank: Bank, least: int, most: int) -> None:
+async def grow(bank: Bank, size: int) -> None:
     """Multiply the first payment until there are so many."""
-    pattern = await pay(bank, 1) if least == 0 else (await find(bank, 1))
-    for start in range(max(least, 2), most, BATCH):
+    pattern = await pay(bank, 1)
+    for start in range(2, size, BATCH):
         async with bank.store.work("shop") as work:
             for number in range(start, start + BATCH):
                 name = f"{number:09d}"
@@ -101,27 +107,9 @@ async def grow(bank: Bank, least: int, most: int) -> None:
                 work.record("transaction.charged", name, transaction=f"transaction-{number}")
 
 
-async def find(bank: Bank, number: int) -> Any:
-    """Return the payment of an order."""
-
-    async with bank.store.work("shop") as work:
-        return (await work.find(Transaction, "invoice_id", f"{number:09d}"))[0]
-
-
-async def timed(call: Callable[[int], Awaitable[object]], numbers: Iterable[int]) -> float:
-    """Return the milliseconds that three of four calls take at least: the busy machine's share is in the others."""
-    times = []
-    for number in numbers:
-        began = perf_counter()
-        await call(number)
-        times.append((perf_counter() - began) * 1000)
-    return quantiles(times, n=4)[0]
-
-
-async def measure(bank: Bank, size: int, fresh: int) -> dict[str, float]:
-    """Return what the usual calls take in a store of this size; numbers from `fresh` on have not been used."""
-    token = (await bank.issue_token(request(fresh), Notes()))[0].value
-    spread = [2 + number * (size - 2) // CALLS for number in range(CALLS)]
+async def usual_calls(bank: Bank, size: int, fresh: int) -> Calls:
+    """Return the usual calls in a store of this size, each of a number; orders from `fresh` on have not been used."""
+    access_token = (await bank.issue_token(request(fresh), Notes()))[0].value
     newest = Search(order="newest", limit=LISTED)
 
     async def listed(_: int) -> None:
@@ -129,25 +117,63 @@ async def measure(bank: Bank, size: int, fresh: int) -> dict[str, float]:
             await invoices.page(work, newest)
 
     return {
-        "token": await timed(
-            lambda number: bank.issue_token(request(number), Notes()), range(fresh + 1, fresh + CALLS)
-        ),
-        "payment": await timed(lambda number: pay(bank, number), range(fresh + 1000, fresh + 1000 + CALLS)),
-        "status": await timed(lambda number: bank.status(token, f"{number:09d}"), spread),
-        "list": await timed(listed, range(CALLS // 4)),
+        "token": lambda number: bank.issue_token(request(fresh + 1 + number), Notes()),
+        "payment": lambda number: pay(bank, fresh + 2 * CALLS + number),
+        "status": lambda number: bank.status(access_token, f"{2 + number * (size - 2) // CALLS:09d}"),
+        "list": listed,
     }
 
 
-async def growth(name: str, url: str, sizes: list[int]) -> None:
-    """Print a row for each size, and how much more it takes than the first."""
-    first: dict[str, float] = {}
-    async with bank_over(url) as bank:
-        for number, (before, size) in enumerate(pairwise([0, *sizes]), 1):
-            await grow(bank, before, size)
-            row = await measure(bank, size, 500_000_000 + 10_000 * number)
-            first = first or row
-            shown = "".join(f"{what:>9} {taken:7.3f} ms x{taken / first[what]:4.2f}" for what, taken in row.items())
-            say(f"{name:11}{size:>10,}{shown}")
+async def measure(stores: Mapping[int, Calls]) -> dict[int, dict[str, float]]:
+    """Return the milliseconds that three of four calls take at least: the busy machine's share is in the others.
+
+    The stores are asked in turns, so that each gets its part of that.
+    """
+    taken: dict[int, dict[str, list[float]]] = {size: {what: [] for what in CALLED} for size in stores}
+    for what, number in product(CALLED, range(CALLS)):
+        for size, calls in stores.items():
+            began = perf_counter()
+            await calls[what](number)
+            taken[size][what].append((perf_counter() - began) * 1000)
+    return {size: {what: quantiles(times, n=4)[0] for what, times in of.items()} for size, of in taken.items()}
+
+
+async def growth(name: str, urls: Mapping[int, str]) -> list[str]:
+    """Print a row for each size; return what grows more than it should."""
+    rounds: list[dict[int, dict[str, float]]] = []
+    async with AsyncExitStack() as stack:
+        banks = {size: await stack.enter_async_context(bank_over(url)) for size, url in urls.items()}
+        for size, bank in banks.items():
+            await grow(bank, size)
+        for number in range(ROUNDS):
+            fresh = 500_000_000 + 10 * CALLS * (number + 1)
+            rounds.append(await measure({size: await usual_calls(bank, size, fresh) for size, bank in banks.items()}))
+    first, *_ = urls
+    for size in urls:
+        facts = {what: (median(one[size][what] for one in rounds), times(rounds, first, size, what)) for what in CALLED}
+        shown = "".join(f"{what:>9} {taken:7.3f} ms x{more:4.2f}" for what, (taken, more) in facts.items())
+        say(f"{name:11}{size:>10,}{shown}")
+    return [f"{name}: {one}" for one in grown(rounds)]
+
+
+def times(rounds: Sequence[Mapping[int, Mapping[str, float]]], first: int, size: int, what: str) -> float:
+    """Return how many times as long something takes in a store of another size, by the rounds' median."""
+    return median(one[size][what] / one[first][what] for one in rounds)
+
+
+def grown(rounds: Sequence[Mapping[int, Mapping[str, float]]]) -> list[str]:
+    """Return what takes more than it should in a larger store than the first: a line for each.
+
+    It has to be so in most rounds, and by more than what a processor's caches make of it.
+    """
+    first, *larger = rounds[0]
+    found = []
+    for size, what in product(larger, CALLED):
+        more = median(one[size][what] - one[first][what] for one in rounds)
+        by = times(rounds, first, size, what)
+        if by > MOST_TIMES and more > LEAST_MS:
+            found.append(f"{what} takes {by:.2f} times as long with {size:,} as with {first:,} ({more:.3f} ms more)")
+    return found
 
 
 def payments_per_second(store: str, workers: int, merchants: int, seconds: int) -> float:
@@ -189,16 +215,23 @@ def main() -> None:
     parser.add_argument("--stores", nargs="*", default=["memory", "sqlite", "postgresql"])
     parser.add_argument("--seconds", type=int, default=10)
     asked = parser.parse_args()
+    too_much: list[str] = []
     with tempfile.TemporaryDirectory() as folder, postgres(durable=True) as server:
+
+        def home(name: str, of: str) -> str:
+            if name == "postgresql":
+                return server.new_database()
+            return {"memory": "", "sqlite": f"sqlite:///{folder}/{of}.db"}[name]
+
         for name in asked.stores if asked.sizes else ():
-            homes = {"memory": "", "sqlite": f"sqlite:///{folder}/store.db", "postgresql": server.new_database()}
-            asyncio.run(growth(name, homes[name], asked.sizes))
-        for merchants in (1, 16) if asked.seconds else ():
-            for name, workers in (("memory", 1), ("sqlite", 1), ("sqlite", 2), ("postgresql", 1), ("postgresql", 2)):
-                file = f"sqlite:///{folder}/{merchants}-{workers}.db"
-                store = {"memory": "", "sqlite": file, "postgresql": server.new_database()}[name]
+            too_much += asyncio.run(growth(name, {size: home(name, str(size)) for size in asked.sizes}))
+        for merchants, name, workers in product((1, 16), asked.stores, (1, 2)) if asked.seconds else ():
+            if workers == 1 or name != "memory":
+                store = home(name, f"{merchants}-{workers}")
                 rate = payments_per_second(store, workers, merchants, asked.seconds)
                 say(f"{name:11}{workers} workers {merchants:>3} merchants {rate:6.0f} payments/s")
+    if too_much:
+        raise SystemExit("\n".join(too_much))
 
 
 if __name__ == "__main__":

@@ -121,6 +121,16 @@ def test_the_banner_says_what_the_profile_for_load_tests_means() -> None:
     assert "For load tests" not in banner("http://127.0.0.1:8080")
 
 
+def test_it_is_said_at_the_start_which_settings_the_stored_merchants_have_otherwise(tmp_path: Path) -> None:
+    command = (*MODULE, "--port", "0", "--store", f"sqlite:///{tmp_path}/store.db")
+    with serving(*command, "--three-ds", "none") as sandbox:
+        assert "Stored" not in sandbox.banner
+    with serving(*command, "--three-ds", "challenge", "--page-ttl-s", "60") as sandbox:
+        whose = ", ".join(merchant["client_id"] for merchant in table("merchants")["merchant"])
+        told = f"page_ttl_s, three_ds of {whose}, not as given; PATCH changes them"
+        assert f"\n  Stored          {told}\n" in sandbox.banner
+
+
 @pytest.mark.parametrize(
     ("log", "first"), [("text", f"mock-epay {__version__}: no bank"), ("json", '{"event": "started"')]
 )
@@ -144,6 +154,7 @@ def test_a_log_for_machines_begins_with_a_line_for_them() -> None:
     assert (started["event"], started["version"], started["tls_url"]) == ("started", __version__, "")
     assert started["url"].startswith("http://127.0.0.1:")
     assert started["settings"] == {"port": "0", "log": "json", "control_token": "***"}
+    assert started["kept"] == {}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,15 +20,18 @@ from test_store import EPOCH, are_waiting, checkout, delivery, get, invoice, lef
 from worlds import World, new_world
 
 from mock_epay.bank import Bank
+from mock_epay.bank.merchants import built_in_ids
 from mock_epay.clock import Clock
-from mock_epay.errors import InvalidToken, NotFound
-from mock_epay.model import Delivery, Invoice
-from mock_epay.server import ServerError, running, serve
+from mock_epay.errors import InvalidClient, InvalidToken, NotFound
+from mock_epay.model import Delivery, Invoice, Merchant, TokenRequest
+from mock_epay.notes import Notes
+from mock_epay.server import ServerError, overruled, running, serve
 from mock_epay.settings import SettingError, Settings
-from mock_epay.store import StoreError, UnknownMerchantError
+from mock_epay.store import StoreError
 from mock_epay.store.codec import encode
 from mock_epay.store.homes import store_at
 from mock_epay.store.memory import MemoryStore
+from mock_epay.store.search import Sought
 from mock_epay.store.sql import SqlStore
 from mock_epay.store.sql.postgres import CONNECTIONS, PostgresDatabase
 from mock_epay.store.sql.rows import row_of, storable
@@ -195,6 +198,20 @@ def test_a_unit_whose_connection_breaks_keeps_nothing() -> None:
     asyncio.run(story())
 
 
+def test_a_connection_on_which_something_failed_is_not_used_again() -> None:
+    async def story() -> None:
+        async with opened(shared_postgres().new_database(), LEASE_S) as store:
+            used: list[Any] = []
+            for statement in ("SELECT 1", "SELECT 1 / 0", "SELECT 1"):
+                with suppress(StoreError):
+                    async with store.database.transaction() as transaction:
+                        used += await transaction.rows("SELECT pg_backend_pid(), pg_is_in_recovery()")
+                        await transaction.rows(statement)
+            assert used[0] == used[1] != used[2]
+
+    asyncio.run(story())
+
+
 async def write_over_a_broken_connection(store: SqlStore) -> None:
     async with store.work("a") as work:
         work.save(invoice("1"))
@@ -272,10 +289,44 @@ def test_who_comes_while_a_world_ends_finds_nothing(two: Two, ending: str) -> No
             tasks = [asyncio.ensure_future(one_) for one_ in (ends, bank.check_token("t"), bank.checkout("c"))]
             await asyncio.wait(tasks, timeout=0.1)
         _, checked, shown = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(checked, InvalidToken | UnknownMerchantError)
-        assert isinstance(shown, NotFound | UnknownMerchantError)
+        assert isinstance(checked, InvalidToken)
+        assert isinstance(shown, NotFound)
 
     two(story)
+
+
+@pytest.mark.parametrize("then", [None, new_merchant("a", client_secret="another")])
+def test_of_tokens_asked_for_while_their_merchant_is_deleted_none_is_left(two: Two, then: Merchant | None) -> None:
+    async def story(one: SqlStore, other: SqlStore) -> None:
+        bank, request = Bank(one, Settings()), token_request("a")
+
+        async def end() -> None:
+            await other.drop_merchant("a")
+            if then:
+                await other.add_merchant(then)
+
+        async def ask() -> None:
+            with suppress(InvalidClient):
+                await bank.issue_token(request, Notes())
+
+        async with other.work("a"):
+            ending = asyncio.create_task(end())
+            await asyncio.wait([ending], timeout=0.1)
+            asking = [asyncio.create_task(ask()) for _ in range(10)]
+            await asyncio.wait(asking, timeout=0.1)
+        await asyncio.gather(ending, *asking, *(ask() for _ in range(10)))
+        assert await one.database.rows("SELECT key FROM things") == []
+        assert await one.database.rows("SELECT number FROM events") == []
+        with pytest.raises(InvalidClient, match='"…"' if then else '"a"'):
+            await bank.issue_token(request, Notes())
+
+    two(story)
+
+
+def token_request(client_id: str) -> TokenRequest:
+    """Return what a shop asks a token for its status with."""
+    secret = new_merchant(client_id).client_secret
+    return TokenRequest(client_id=client_id, client_secret=secret, scope="payment")
 
 
 def test_a_hold_keeps_another_process_from_claiming(two: Two) -> None:
@@ -346,18 +397,21 @@ def test_what_cannot_be_read_does_not_keep_its_world(two: Two) -> None:
     two(story)
 
 
-@pytest.mark.parametrize("name", DATABASES)
-def test_payments_that_come_at_once_have_numbers_of_their_own(name: str, tmp_path: Path) -> None:
-    with running(Settings(port=0, store=address(name, tmp_path))) as sandbox:
+@pytest.mark.parametrize("what", ["payments", "links"])
+@pytest.mark.parametrize("name", ["memory", *DATABASES])
+def test_orders_that_come_at_once_have_numbers_of_their_own(name: str, what: str, tmp_path: Path) -> None:
+    settings = Settings(port=0, store=address(name, tmp_path))
+    with running(settings) as one, running(settings) as another:
+        sandboxes = (one, one if name == "memory" else another)
 
-        async def pay_all() -> list[httpx.Response]:
-            async with httpx.AsyncClient(base_url=sandbox.url, timeout=PATIENCE_S) as http:
-                paying = [http.post("/_control/merchants/test/payments", json={}) for _ in range(8)]
-                return await asyncio.gather(*paying)
+        async def ask_all() -> list[httpx.Response]:
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
+                addresses = [f"{sandbox.url}/_control/merchants/test/{what}" for sandbox in sandboxes * 6]
+                return await asyncio.gather(*(http.post(address, json={}) for address in addresses))
 
-        answers = asyncio.run(pay_all())
-    assert [answer.status_code for answer in answers] == [201] * 8
-    assert len({answer.json()["invoice_id"] for answer in answers}) == 8
+        answers = asyncio.run(ask_all())
+    assert [answer.status_code for answer in answers] == [201] * 12, [answer.text for answer in answers]
+    assert len({answer.json()["invoice_id"] for answer in answers}) == 12
 
 
 # How the first version wrote its rows.
@@ -396,6 +450,9 @@ def test_a_store_of_an_older_version_is_brought_up_to_date(name: str, tmp_path: 
             assert await get(new, "a", Invoice, "1") == invoice("1", tail="1")
             await new.close()
         await new.open()
+        async with new.work("a") as work:
+            for sought in (Sought(status="NEW"), Sought(postlink="delivered"), Sought(reason_code=0), Sought(text="1")):
+                assert await work.search(sought) == ["1"]
         await save(new, "a", *whole_order("2"))
         old_keys = {key for keys in (await left(new)).values() for key in keys if key.endswith("1")}
         assert old_keys <= {"link 1"}  # by what it is for, the first version did not find a link
@@ -413,7 +470,7 @@ def test_a_store_of_a_newer_version_is_refused_in_one_line(name: str, tmp_path: 
         await new.open()
         await new.close()
         with pytest.raises(
-            StoreError, match=r"newer mock-epay \(its schema is 3, this one knows 1\); use that version"
+            StoreError, match=rf"newer mock-epay \(its schema is {len(STEPS)}, this one knows 1\); use that"
         ):
             await opening(steps=STEPS[:1]).open()
 
@@ -464,8 +521,9 @@ def test_a_full_disk_is_told_and_nothing_is_kept_by_half(tmp_path: Path, shop_se
 
             answers = [world.ask("POST", "/payments", {"invoice_id": f"{number:09d}"}) for number in range(2, 60)]
 
-            assert {answer.status_code for answer in answers} <= {201, 500}
+            assert {answer.status_code for answer in answers} <= {201, 503}
             assert "database or disk is full" in answers[-1].json()["message"]
+            assert "to have room" in answers[-1].json()["rule"]
             kept = {one["id"] for one in world.get("/transactions")["transactions"] if one["status"] == "CHARGE"}
             assert kept == {one["id"] for one in before["transactions"]} | {
                 answer.json()["id"] for answer in answers if answer.status_code == 201
@@ -539,7 +597,7 @@ def test_health_is_that_of_the_database_too() -> None:
         server.stop(signal.SIGINT)
         asked = httpx.get(f"{sandbox.url}/_control/health", timeout=PATIENCE_S)
         server.start()
-    assert asked.status_code == 500
+    assert asked.status_code == 503
     assert "cannot be used" in asked.json()["message"]
 
 
@@ -555,6 +613,24 @@ def test_what_was_there_is_there_after_a_restart(name: str, tmp_path: Path) -> N
     with running(Settings(port=0, store=url)) as sandbox, httpx.Client(base_url=sandbox.url) as http:
         assert World(http, world.facts).dump().replace(sandbox.url, "") == before
         assert http.get("/_control/merchants/test").json()["name"] == "Changed"
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_what_stored_merchants_have_otherwise_than_the_settings_is_known(name: str, tmp_path: Path) -> None:
+    url, file = address(name, tmp_path), tmp_path / "merchants.toml"
+    file.write_text('[[merchants]]\nclient_id = "mine"\nclient_secret = "one"\npage_ttl_s = 60\n', "utf-8")
+    first = Settings(port=0, store=url, three_ds="none", merchants=str(file))
+    with running(first) as sandbox, httpx.Client(base_url=sandbox.url) as http:
+        new_world(http)
+
+    assert overruled(first) == overruled(Settings(store=url)) == {}
+    file.write_text(file.read_text("utf-8").replace("one", "another"), "utf-8")
+    given = Settings(store=url, three_ds="challenge", page_ttl_s=30, postlink_hosts="a=b", merchants=str(file))
+    expected = {key: ["page_ttl_s", "three_ds"] for key in built_in_ids()} | {"mine": ["client_secret", "three_ds"]}
+    assert overruled(given) == expected
+    assert overruled(Settings(three_ds="challenge")) == {}
+    with pytest.raises(ServerError, match="cannot be used"):
+        overruled(Settings(store="sqlite:////nowhere/file"))
 
 
 @pytest.mark.parametrize("name", DATABASES)

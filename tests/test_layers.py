@@ -53,7 +53,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "lz fake issuer addresses cryptogram answers receiver lines qr quoting workers",
         "store",
         "metrics",
-        "store.codec store.orders store.annals",
+        "store.codec store.orders store.annals store.search",
         "store.bounds store.index store.shelves",
         "store.blocks",
         "store.shapes",

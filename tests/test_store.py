@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 import pytest
@@ -27,6 +28,7 @@ from hypothesis.stateful import (
 from support import PATIENCE_S, a_transaction, an_order, new_merchant
 
 from mock_epay.clock import Clock
+from mock_epay.desk.invoices import Search, page
 from mock_epay.model import (
     Attempt,
     CardMask,
@@ -38,8 +40,10 @@ from mock_epay.model import (
     InvoiceLink,
     LinkRequest,
     Merchant,
+    Payer,
     PaymentObject,
     SavedCard,
+    Status,
     Token,
     TokenRequest,
     Transaction,
@@ -47,8 +51,10 @@ from mock_epay.model import (
 from mock_epay.store import Due, Hold, Store, UnknownMerchantError, bounds
 from mock_epay.store.bounds import Kept, Tally
 from mock_epay.store.memory import MemoryStore
+from mock_epay.store.search import Sought
 from mock_epay.store.shapes import SHAPES, Stored
 from mock_epay.store.sql import SqlStore
+from mock_epay.store.sql.database import Row
 from mock_epay.store.sql.postgres import PostgresDatabase
 from mock_epay.store.sql.sqlite import SqliteDatabase
 
@@ -675,12 +681,24 @@ def test_a_frozen_clock_holds_back_what_lies_ahead(run: Run) -> None:
     run(story)
 
 
+async def turned_before_it_was_due(store: Store, key: str, turn: Callable[[], Awaitable[None]]) -> datetime:
+    """Keep something that falls due soon, turn the clock before that, and return when it would have been."""
+    for seconds in (0.03, 0.3, 3):  # a busy machine may take longer than a moment
+        await store.set_clock("a", Clock())
+        due_at = datetime.now(UTC) + timedelta(seconds=seconds)
+        await save(store, "a", delivery(key, due_at))
+        await turn()
+        if datetime.now(UTC) < due_at:
+            return due_at
+    pytest.fail("the machine is too busy")
+
+
 def test_a_clock_that_is_frozen_holds_back_what_a_running_one_would_have_let_through(run: Run) -> None:
     async def story(store: Store) -> None:
-        due_at = datetime.now(UTC) + timedelta(seconds=0.03)
-        await save(store, "a", delivery("held", due_at))
-        await store.set_clock("a", (await store.clock("a")).freeze())
+        async def freeze() -> None:
+            await store.set_clock("a", (await store.clock("a")).freeze())
 
+        due_at = await turned_before_it_was_due(store, "held", freeze)
         await save(store, "b", delivery("free", due_at + timedelta(seconds=0.01)))
         assert await claimed(store) == [("b", "free")]
 
@@ -692,10 +710,10 @@ def test_a_clock_that_is_frozen_holds_back_what_a_running_one_would_have_let_thr
 
 def test_a_clock_that_is_put_back_delays_what_was_to_come(run: Run) -> None:
     async def story(store: Store) -> None:
-        due_at = datetime.now(UTC) + timedelta(seconds=0.03)
-        await save(store, "a", delivery("put off", due_at))
-        await store.set_clock("a", Clock().advance(-3600))
+        async def put_back() -> None:
+            await store.set_clock("a", Clock().advance(-3600))
 
+        due_at = await turned_before_it_was_due(store, "put off", put_back)
         await save(store, "b", delivery("free", due_at + timedelta(seconds=0.01)))
         assert await claimed(store) == [("b", "free")]
 
@@ -967,6 +985,138 @@ def test_all_things_of_a_kind_come_oldest_first_and_with_those_of_the_unit(run: 
             assert await work.all(Delivery) == []
 
     run(story)
+
+
+def test_things_of_many_keys_come_together(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await save(store, "a", invoice("1"), invoice("2"), invoice("3"), token("3"))
+        await save(store, "b", invoice("4"))
+        async with store.work("a") as work:
+            assert await work.get(Invoice, "1") == invoice("1")
+            work.save(invoice("2", tokens=1), invoice("5"))
+            found = await work.get_each(Invoice, ["5", "3", "4", "2", "1", "3"])
+            assert [(one.number, one.tokens) for one in found] == [("5", 0), ("3", 0), ("2", 1), ("1", 0)]
+            assert await work.get(Invoice, "4") is None
+            assert await work.get_each(Invoice, []) == []
+            assert await work.get_each(Delivery, ["1"]) == []
+
+    run(story)
+
+
+def test_things_of_many_values_are_found_together(run: Run) -> None:
+    async def story(store: Store) -> None:
+        await save(store, "a", invoice("2", tail="x"), invoice("1", tail="x"), invoice("3", tail="y"))
+        await save(store, "a", invoice("4"), replace(invoice("5", tail="z"), number_alt="alt"), token("x"))
+        await save(store, "b", invoice("6", tail="x"))
+        async with store.work("a") as work:
+            work.save(invoice("3", tail="x"), invoice("7"), invoice("8", tail="new"))
+            found = await work.find_each(Invoice, "tail", ["x", "y", "", "new", "nowhere"])
+            assert {tail: [one.number for one in those] for tail, those in found.items()} == {
+                "x": ["2", "1", "3"],
+                "y": [],
+                "": [],
+                "new": ["8"],
+                "nowhere": [],
+            }
+            assert [one.number for one in (await work.find_each(Invoice, "number_alt", ["alt"]))["alt"]] == ["5"]
+            assert await work.find_each(Token, "invoice_id", []) == {}
+
+    run(story)
+
+
+def test_it_is_told_when_something_happened_to_each_invoice(run: Run) -> None:
+    async def story(store: Store) -> None:
+        for second, number in ((5, "1"), (3, "2"), (4, "1"), (1, "1"), (2, "")):  # a clock that is put back, too
+            await store.set_clock("a", FROZEN.advance(second))
+            async with store.work("a") as work:
+                work.record("something", number)
+        async with store.work("a") as work:
+            work.record("something", "2")
+            assert await work.moments(["2", "1", "3"]) == {"1": (after(5), after(1)), "2": (after(3), after(3))}
+            assert await work.moments([]) == {}
+
+    run(story)
+
+
+def test_invoices_are_searched_by_states_reasons_and_words(run: Run) -> None:
+    async def story(store: Store) -> None:
+        *others, link = whole_order("2", DeliveryState.HELD)
+        assert isinstance(link, InvoiceLink)
+        await save(store, "a", *whole_order("1"))
+        await save(store, "a", *others, replace(link, order=an_order(invoice_id="2", description="Ссылка 100%")))
+        await save(store, "a", invoice("3"))
+        poor = a_transaction(
+            an_order(invoice_id="1", description="Чай", account_id="Account-7", email="Tea@example.kz"),
+            id="latest",
+            created_at=EPOCH,
+            status=Status.REJECT,
+            reason_code=484,
+            card=CardMask(first="440563", last="5096", brand="VISA", issuer="Bank"),
+            payer=Payer(email="payer@example.kz"),
+        )
+        await save(store, "a", poor, delivery("latest", EPOCH, "1"))
+        await save(store, "b", *whole_order("4"))
+
+        async def found(**sought: Any) -> str:
+            async with store.work("a") as work:
+                return "".join(await work.search(Sought(**sought)))
+
+        assert await found() == "123"
+        assert [await found(status=status) for status in ("REJECT", "NEW", "none", "CHARGE")] == ["1", "2", "3", ""]
+        assert [await found(postlink=state) for state in ("queued", "held", "none", "delivered")] == ["1", "2", "3", ""]
+        assert [await found(reason_code=code) for code in (484, 0, 10**14)] == ["1", "2", ""]
+        texts = ("чаЙ", "tea@", "ACCOUNT-7", "4405...5096", "payer@", "ссылка 100%", "0% ", "3", "'", "\0")
+        assert [await found(text=text) for text in texts] == ["1", "1", "1", "1", "1", "2", "", "3", "", ""]
+        assert await found(status="REJECT", postlink="queued", reason_code=484, text="чай") == "1"
+        assert await found(status="REJECT", text="ссылка") == ""
+
+        await save(store, "a", replace(poor, status=Status.CHARGE, reason_code=0, order=an_order(invoice_id="1")))
+        assert (await found(status="CHARGE"), await found(text="чай")) == ("1", "")
+        async with store.work("a") as work:
+            work.save(invoice("9"))
+            assert await work.search(Sought(status="none")) == ["3"]
+
+    run(story)
+
+
+class Counted(SqliteDatabase):
+    """A file that counts what it is asked."""
+
+    statements = 0
+
+    async def rows(self, statement: str, *values: object) -> Sequence[Row]:
+        self.statements += 1
+        return await super().rows(statement, *values)
+
+
+def test_a_longer_list_takes_no_more_statements(tmp_path: Path) -> None:
+    async def told() -> None:
+        database = Counted(str(tmp_path / "store.db"))
+        store = SqlStore(database)
+        await store.open()
+        await store.add_merchant(new_merchant("a"))
+        for number in range(30):
+            await save(store, "a", *whole_order(f"{number:02}"))
+
+        async def statements(**search: Any) -> int:
+            before = database.statements
+            async with store.work("a") as work:
+                shown = await page(work, Search(**search))
+            assert len(shown.lines) == search["limit"]
+            return database.statements - before
+
+        searches: list[dict[str, Any]] = [
+            {},
+            {"order": "newest", "text": "0"},
+            {"status": "NEW", "behind": "03"},
+            {"numbers": [f"{number:02}" for number in range(30)]},
+        ]
+        for search in searches:
+            few, many = [await statements(**search, limit=limit) for limit in (1, 11)]
+            assert few == many <= 10
+        await store.close()
+
+    asyncio.run(told())
 
 
 def test_some_things_come_from_either_end_and_from_behind_another(run: Run) -> None:
@@ -1372,6 +1522,24 @@ things = st.one_of(
 )
 
 
+SOUGHT: Final = (
+    *(Sought(postlink=state) for state in ("queued", "delivered", "none")),
+    Sought(status="NEW", postlink="held"),
+    Sought(status="none", text="3"),
+    Sought(reason_code=0),
+)
+
+
+def as_in_life(unit: Sequence[Stored]) -> list[Stored]:
+    """Return the things of a unit, no page without its token before it, and nothing of an order without that."""
+    numbers = dict.fromkeys(bounds.number_of(thing) for thing in unit)
+    kept: list[Stored] = [invoice(number) for number in numbers if number]
+    for thing in unit:
+        kept += [ordered(thing.token, thing.invoice_id)] if isinstance(thing, Checkout) else []
+        kept.append(thing)
+    return kept
+
+
 @pytest.mark.parametrize(("name", "examples"), [("sqlite", 25), ("postgresql", 8)])
 def test_a_database_forgets_what_memory_forgets(name: str, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
@@ -1384,12 +1552,15 @@ def test_a_database_forgets_what_memory_forgets(name: str, examples: int) -> Non
                 for unit in units:
                     for home in (store, model):
                         async with home.work("a") as work:
-                            work.save(*map(invoice, {bounds.number_of(thing) for thing in unit} - {""}), *unit)
+                            work.save(*as_in_life(unit))
                             work.record("saved")
                 assert {kind: sorted(keys) for kind, keys in (await left(store)).items()} == {
                     kind: sorted(keys) for kind, keys in (await left(model)).items()
                 }
                 assert await store.tally("a") == await model.tally("a")
+                async with store.work("a") as work, model.work("a") as expected:
+                    for sought in SOUGHT:
+                        assert sorted(await work.search(sought)) == sorted(await expected.search(sought))
 
         asyncio.run(told())
 

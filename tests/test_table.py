@@ -73,7 +73,7 @@ async def _answer(wrong: Exception) -> httpx.Response:
 @pytest.mark.parametrize(
     ("wrong", "status", "told"),
     [
-        (StoreError("it is away"), 500, "nothing was kept: it is away"),
+        (StoreError("it is away"), 503, "it is away"),
         (OSError("it is broken"), 500, "the sandbox has failed"),
     ],
 )

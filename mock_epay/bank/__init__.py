@@ -63,9 +63,13 @@ class Bank:
             BadField: the terminal is not the merchant's; the invoice number is taken or paid.
 
         """
-        merchant = tokens.check_client(await self.store.merchant(request.client_id), request)
-        async with self.store.work(merchant.client_id) as work:
-            return await tokens.issue(work, request, notes), merchant
+        try:
+            # Checked in the unit: the merchant may be deleted, or be another one, between this and that.
+            async with self.store.work(request.client_id) as work:
+                merchant = tokens.check_client(work.merchant, request)
+                return await tokens.issue(work, request, notes), merchant
+        except UnknownMerchantError:
+            raise tokens.unknown_client(request) from None
 
     async def check_token(self, access_token: str) -> Merchant:
         """Return whose token it is, if it can serve.
@@ -425,8 +429,11 @@ class _UnitWith:
         client_id = await self._store.owner(self._kind, self._key)
         if client_id is None:
             raise self._absent()
-        self._unit = self._store.work(client_id)
-        work = await self._unit.__aenter__()
+        try:
+            self._unit = self._store.work(client_id)
+            work = await self._unit.__aenter__()
+        except UnknownMerchantError:
+            raise self._absent() from None
         try:
             if await work.get(self._kind, self._key) is None:  # the world was made anew since its owner was looked up
                 raise self._absent()

@@ -1,6 +1,6 @@
 """Merchants: what one is made of, from what its owner says and what the settings say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
@@ -9,12 +9,14 @@ from mock_epay import fake, resources
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import BadField
 from mock_epay.model import Merchant, Terminal
-from mock_epay.settings import Settings, rows
+from mock_epay.settings import Settings, chosen, rows
 
 SOURCE: Final = "documented: control API"
 
 # The settings that a merchant may have of its own.
 OWN: Final = tuple(row.name for row in rows() if row.per_merchant)
+# The facts that are kept as they are said.
+_PLAIN: Final = frozenset({"client_secret", "name", "email", "password", "seed", *OWN})
 
 
 def built_in() -> Sequence[Mapping[str, Any]]:
@@ -65,6 +67,22 @@ def change(merchant: Merchant, facts: Mapping[str, Any]) -> Merchant:
     if "terminals" in changes:
         changes["terminals"] = _with_changes(merchant, changes["terminals"])
     return replace(merchant, **changes)
+
+
+def overruled(stored: Iterable[Merchant], own: Sequence[Mapping[str, Any]], settings: Settings) -> dict[str, list[str]]:
+    """Return what merchants of a store have otherwise than the settings that are given, or those of the sandbox's own.
+
+    It is told of those that every sandbox has and of its `own`, by their `client_id`.
+    """
+    given = {name: getattr(settings, name) for name in chosen(settings) if name in OWN}
+    wanted = dict.fromkeys(built_in_ids(), given)
+    wanted |= {facts["client_id"]: given | {name: facts[name] for name in _PLAIN & facts.keys()} for facts in own}
+    other = {
+        one.client_id: sorted(name for name, value in wanted[one.client_id].items() if getattr(one, name) != value)
+        for one in stored
+        if one.client_id in wanted
+    }
+    return {client_id: names for client_id, names in other.items() if names}
 
 
 def _invented_terminal(invented: fake.Fake, number: int) -> dict[str, Any]:

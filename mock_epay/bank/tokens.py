@@ -20,11 +20,15 @@ ALREADY_DONE: Final = 477  # reason code: the operation is done already
 _TAIL: Final = 6  # digits of an invoice number that must be unique by themselves
 
 
-def check_client(merchant: Merchant | None, request: TokenRequest) -> Merchant:
+def unknown_client(request: TokenRequest) -> InvalidClient:
+    """Make the refusal of credentials that are nobody's."""
+    return InvalidClient(
+        "client_id", request.client_id, "no merchant has this ClientID; the documented one is test", REQUEST
+    )
+
+
+def check_client(merchant: Merchant, request: TokenRequest) -> Merchant:
     """Return the merchant if it is the one that the request's credentials name."""
-    if merchant is None:
-        rule = "no merchant has this ClientID; the documented one is test"
-        raise InvalidClient("client_id", request.client_id, rule, REQUEST)
     if not hmac.compare_digest(merchant.client_secret.encode(), request.client_secret.encode("utf-8", "replace")):
         raise InvalidClient("client_secret", "…", f"not the ClientSecret of {merchant.client_id}", REQUEST)
     if request.password is not None:

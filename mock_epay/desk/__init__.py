@@ -278,6 +278,8 @@ class Desk:
 
     async def challenge(self, client_id: str, transaction: Transaction) -> Challenge | None:
         """Return the issuer's question that a transaction waits for."""
+        if transaction.status is not Status.THREE_DS:  # as nearly all are, in a list of many
+            return None
         async with self._store.work(client_id) as work:
             return await stories.challenge(work, transaction)
 
@@ -310,22 +312,18 @@ class Desk:
         await payments.answer(self.bank, asked, answer)
         return await self.transaction(client_id, transaction.id)
 
-    async def make_link(self, client_id: str, asked: LinkRequest, notes: Notes) -> InvoiceLink:
+    async def make_link(self, client_id: str, asked: Callable[[str], LinkRequest], notes: Notes) -> InvoiceLink:
         """Let an order wait at an address, as the bank's invoice links do, without a token of the shop's.
 
-        An order without a number has the next that is free.
+        `asked` says what the link is for, given the next free number for an order that has none.
 
         Raises:
             BadField: the invoice number is taken or paid.
 
         """
         async with self._store.work(client_id) as work:
-            return await links.make(work, asked, notes)
-
-    async def free_number(self, client_id: str) -> str:
-        """Return an invoice number that nobody has used."""
-        async with self._store.work(client_id) as work:
-            return await payments.free_number(work)
+            # In one unit, or another one would find the same number free.
+            return await links.make(work, asked(await payments.free_number(work)), notes)
 
     async def invoices(self, client_id: str, search: Search) -> Page:
         """Return the invoices of a merchant's that are meant.
@@ -371,7 +369,7 @@ class Desk:
         async with self._store.work(client_id) as work:
             of = await work.find(Delivery, "invoice_id", invoice_id) if invoice_id else await work.all(Delivery)
             fit = [one for one in of if transaction_id in {"", one.transaction_id} and state in {"", one.state}]
-            return [await stories.notice(work, one) for one in fit]
+            return await stories.notices(work, fit)
 
     async def postlinks_within(self, client_id: str, seconds: float, least: int, **filters: str) -> Sequence[Notice]:
         """Return postlinks as soon as there are so many that fit, or what there is after so many real seconds."""

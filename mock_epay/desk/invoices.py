@@ -1,38 +1,31 @@
 """The list of invoices: what a line tells of each, which of them are meant, and in which order."""
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 from mock_epay.desk import stories
 from mock_epay.errors import BadField
 from mock_epay.model import Delivery, DeliveryState, Hint, Invoice, InvoiceLink, Status, Token, Transaction
 from mock_epay.store import Work
+from mock_epay.store.search import NONE, Sought
 
 SOURCE: Final = "documented: control API"
-NONE: Final = "none"  # instead of a state: those that have nothing which could be in one
 ORDERS: Final = ("oldest", "newest")
 MOST: Final = 1000
 
-Of = TypeVar("Of", Transaction, Delivery)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """Which invoices are meant. What is empty limits nothing; `behind` is the invoice that the page before ended with.
+class Search(Sought):
+    """Which invoices are meant, in which order; `behind` is the invoice that the page before ended with.
 
-    `numbers` are the only ones that are looked at.
+    `numbers` are the only ones that are looked at, in this order.
     """
 
     order: Literal["oldest", "newest"] = "oldest"
     limit: int | None = None
     behind: str = ""
-    text: str = ""
-    status: str = ""
-    postlink: str = ""
-    reason_code: int | None = None
     numbers: Sequence[str] = ()
 
     @property
@@ -94,7 +87,7 @@ async def page(work: Work, search: Search) -> Page:
     """
     search.check()
     shown, total = await (_found(work, search) if search.picks or search.numbers else _listed(work, search))
-    return Page(lines=[await _line(work, one) for one in shown], total=total, last_event=work.last_event)
+    return Page(lines=await _lines(work, shown), total=total, last_event=work.last_event)
 
 
 async def _listed(work: Work, search: Search) -> tuple[Sequence[Invoice], int]:
@@ -107,92 +100,52 @@ async def _listed(work: Work, search: Search) -> tuple[Sequence[Invoice], int]:
 
 async def _found(work: Work, search: Search) -> tuple[Sequence[Invoice], int]:
     """Return the invoices of a page out of those that are searched for, and how many they are."""
-    found = await _named(work, search.numbers) if search.numbers else await work.all(Invoice)
-    ordered = list(found) if search.order == "oldest" else list(reversed(found))
-    fit = await _picked(work, ordered, search) if search.picks else ordered
-    return _behind(ordered, fit, search.behind)[: search.limit], len(fit)
+    fit = list(await work.search(search)) if search.picks else list(search.numbers)
+    if search.numbers:
+        meant = set(fit)
+        fit = [one.number for one in await work.get_each(Invoice, search.numbers) if one.number in meant]
+    if search.order == "newest":
+        fit.reverse()
+    rest = await _behind(work, fit, search) if search.behind else fit
+    return await work.get_each(Invoice, rest[: search.limit]), len(fit)
 
 
-async def _named(work: Work, numbers: Sequence[str]) -> list[Invoice]:
-    named = [await work.get(Invoice, number) for number in dict.fromkeys(numbers)]
-    return [invoice for invoice in named if invoice is not None]
-
-
-async def _picked(work: Work, invoices: Sequence[Invoice], search: Search) -> list[Invoice]:
-    """Return the invoices that have what is searched for."""
-    transactions, deliveries = _grouped(await work.all(Transaction)), _grouped(await work.all(Delivery))
-    links = {link.order.invoice_id: link for link in await work.all(InvoiceLink)}
-    tests = list(_tests(search))
-
-    def fits(invoice: Invoice) -> bool:
-        line = Line(
-            invoice=invoice,
-            tokens=(),
-            link=links.get(invoice.number),
-            transactions=transactions.get(invoice.number, ()),
-            deliveries=deliveries.get(invoice.number, ()),
-        )
-        return all(test(line) for test in tests)
-
-    return [invoice for invoice in invoices if fits(invoice)]
-
-
-def _tests(search: Search) -> list[Callable[[Line], bool]]:
-    """Return the conditions of a search."""
-    wanted = search.text.lower()
-    of: dict[Callable[[Line], bool], object] = {
-        lambda line: (line.latest.status if line.latest else NONE) == search.status: search.status,
-        lambda line: (line.postlink.state if line.postlink else NONE) == search.postlink: search.postlink,
-        lambda line: line.latest is not None and line.latest.reason_code == search.reason_code: (
-            search.reason_code is not None
-        ),
-        lambda line: any(wanted in text.lower() for text in _texts(line)): wanted,
-    }
-    return [test for test, asked in of.items() if asked]
-
-
-def _texts(line: Line) -> list[str]:
-    """Return what an invoice can be searched by."""
-    orders = [one.order for one in line.transactions] + ([line.link.order] if line.link else [])
-    texts = [text for order in orders for text in (order.description, order.account_id, order.email)]
-    masks = [one.card.short() for one in line.transactions if one.card]
-    return [line.invoice.number, *texts, *masks, *(one.payer.email for one in line.transactions)]
-
-
-def _grouped(things: Sequence[Of]) -> Mapping[str, list[Of]]:
-    groups: defaultdict[str, list[Of]] = defaultdict(list)
-    for thing in things:
-        groups[thing.invoice_id].append(thing)
-    return groups
-
-
-def _behind(ordered: Sequence[Invoice], fit: Sequence[Invoice], number: str) -> Sequence[Invoice]:
-    """Return those that stand behind an invoice, itself one that fits or not."""
-    if not number:
-        return fit
-    place = next((place for place, invoice in enumerate(ordered) if invoice.number == number), None)
-    if place is None:
-        raise _lost(number)
-    rest = {invoice.number for invoice in ordered[place + 1 :]}
-    return [invoice for invoice in fit if invoice.number in rest]
+async def _behind(work: Work, fit: Sequence[str], search: Search) -> Sequence[str]:
+    """Return the numbers that stand behind an invoice, itself one that fits or, by now, not."""
+    if search.behind in fit:
+        return fit[fit.index(search.behind) + 1 :]
+    if await work.get(Invoice, search.behind) is None:
+        raise _lost(search.behind)
+    behind = await work.some(Invoice, None, newest=search.order == "newest", behind=search.behind)
+    rest = {invoice.number for invoice in behind}
+    return [number for number in fit if number in rest]
 
 
 def _lost(number: str) -> BadField:
     return BadField("before", number, "the invoice_id of an invoice in the list", SOURCE)
 
 
-async def _line(work: Work, invoice: Invoice) -> Line:
-    tokens = await work.find(Token, "invoice_id", invoice.number)
-    links = await work.find(InvoiceLink, "invoice_id", invoice.number)
-    transactions = await work.find(Transaction, "invoice_id", invoice.number)
-    events = await work.events(invoice.number)
-    return Line(
-        invoice=invoice,
-        tokens=tokens,
-        link=links[-1] if links else None,
-        transactions=transactions,
-        deliveries=await work.find(Delivery, "invoice_id", invoice.number),
-        hints=stories.hints_of(tokens, links, transactions),
-        first_at=events[0].at if events else None,
-        last_at=events[-1].at if events else None,
-    )
+async def _lines(work: Work, shown: Sequence[Invoice]) -> list[Line]:
+    """Return a line for each invoice, with no more questions for many than for one."""
+    numbers = [invoice.number for invoice in shown]
+    tokens = await work.find_each(Token, "invoice_id", numbers)
+    links = await work.find_each(InvoiceLink, "invoice_id", numbers)
+    transactions = await work.find_each(Transaction, "invoice_id", numbers)
+    deliveries = await work.find_each(Delivery, "invoice_id", numbers)
+    moments = await work.moments(numbers)
+
+    def line(invoice: Invoice) -> Line:
+        number = invoice.number
+        first_at, last_at = moments.get(number, (None, None))
+        return Line(
+            invoice=invoice,
+            tokens=tokens[number],
+            link=links[number][-1] if links[number] else None,
+            transactions=transactions[number],
+            deliveries=deliveries[number],
+            hints=stories.hints_of(tokens[number], links[number], transactions[number]),
+            first_at=first_at,
+            last_at=last_at,
+        )
+
+    return [line(invoice) for invoice in shown]

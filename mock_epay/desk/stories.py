@@ -109,7 +109,7 @@ async def timeline(work: Work, invoice_id: str) -> Timeline:
         compared=await _compared(work, tokens, transactions, deliveries),
         challenge=await challenge(work, transactions[-1]) if transactions else None,
         transactions=transactions,
-        notices=[await notice(work, one) for one in deliveries],
+        notices=await notices(work, deliveries),
         events=events,
         story=[sentence(event) for event in events],
     )
@@ -136,6 +136,12 @@ async def _compared(
 async def notice(work: Work, delivery: Delivery) -> Notice:
     """Return a postlink with its tries."""
     return Notice(delivery=delivery, attempts=await work.find(Attempt, "delivery_id", delivery.id))
+
+
+async def notices(work: Work, deliveries: Sequence[Delivery]) -> Sequence[Notice]:
+    """Return postlinks, each with its tries."""
+    tries = await work.find_each(Attempt, "delivery_id", [one.id for one in deliveries])
+    return [Notice(delivery=one, attempts=tries[one.id]) for one in deliveries]
 
 
 async def hints(work: Work, invoice_id: str) -> Sequence[Hint]:

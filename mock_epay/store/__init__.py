@@ -1,6 +1,6 @@
 """The protocol of a store: merchants' worlds, units of work in them, and what falls due."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from mock_epay.clock import Clock
 from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
 from mock_epay.store.bounds import Tally
+from mock_epay.store.search import Sought
 from mock_epay.store.shapes import Stored
 
 E = TypeVar("E", bound=Stored)
@@ -55,11 +56,19 @@ class Work(Protocol):
         """Return the thing of this kind and key, or None."""
         ...
 
+    async def get_each(self, kind: type[E], keys: Iterable[str]) -> Sequence[E]:
+        """Return the things of this kind and these keys that are there, each once, in the order of the keys."""
+        ...
+
     async def find(self, kind: type[E], attribute: str, value: str) -> Sequence[E]:
         """Return the things whose `attribute` is `value`, oldest first.
 
         `model.SHAPES` names the attributes; nothing is found by an empty one.
         """
+        ...
+
+    async def find_each(self, kind: type[E], attribute: str, values: Iterable[str]) -> Mapping[str, Sequence[E]]:
+        """Return for each of the values what `find` would; a database is asked once for all of them."""
         ...
 
     async def all(self, kind: type[E]) -> Sequence[E]:
@@ -73,8 +82,16 @@ class Work(Protocol):
         """
         ...
 
+    async def search(self, sought: Sought) -> Sequence[str]:
+        """Return the numbers of the invoices that are sought, oldest first, as they were before the unit."""
+        ...
+
     async def events(self, invoice_id: str) -> Sequence[Event]:
         """Return what happened to an invoice before the unit, in order."""
+        ...
+
+    async def moments(self, invoice_ids: Iterable[str]) -> Mapping[str, tuple[datetime, datetime]]:
+        """Return when the first and the latest event of each invoice happened, of those that have such."""
         ...
 
     def save(self, *things: Stored) -> None:

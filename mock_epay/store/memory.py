@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import count, islice
@@ -14,11 +14,12 @@ from typing import Final, Self, cast
 
 from mock_epay.clock import Clock
 from mock_epay.model import Attempt, Challenge, Checkout, Delivery, Event, Invoice, Merchant, Transaction
-from mock_epay.store import Due, E, Hear, UnknownMerchantError, bounds
+from mock_epay.store import Due, E, Hear, UnknownMerchantError, bounds, search
 from mock_epay.store.annals import Annals
 from mock_epay.store.bounds import Kept, Order, Tally
 from mock_epay.store.index import Index
 from mock_epay.store.orders import Name, Orders
+from mock_epay.store.search import SEARCHED, Sought
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 from mock_epay.store.shelves import Shelf
 
@@ -346,6 +347,15 @@ class MemoryWork:
         found = [await self.get(kind, key) for key in keys]
         return [thing for thing in found if thing and getattr(thing, attribute) == value]
 
+    async def get_each(self, kind: type[E], keys: Iterable[str]) -> Sequence[E]:
+        """See `Work`."""
+        found = [await self.get(kind, key) for key in dict.fromkeys(keys)]
+        return [thing for thing in found if thing is not None]
+
+    async def find_each(self, kind: type[E], attribute: str, values: Iterable[str]) -> Mapping[str, Sequence[E]]:
+        """See `Work`."""
+        return {value: await self.find(kind, attribute, value) for value in values}
+
     async def all(self, kind: type[E]) -> Sequence[E]:
         """See `Work`."""
         own = {key: thing for (saved_kind, key), thing in self._saved.items() if saved_kind is kind}
@@ -360,9 +370,18 @@ class MemoryWork:
             next((name for name in names if name == behind), None)  # behind what is forgotten there is nothing
         return cast("list[E]", [things[name] for name in islice(names, limit)])
 
+    async def search(self, sought: Sought) -> Sequence[str]:
+        """See `Work`."""
+        return search.found(sought, {kind: await self.some(kind, None) for kind in SEARCHED})
+
     async def events(self, invoice_id: str) -> Sequence[Event]:
         """See `Work`."""
         return self._world.events.of(invoice_id)
+
+    async def moments(self, invoice_ids: Iterable[str]) -> Mapping[str, tuple[datetime, datetime]]:
+        """See `Work`."""
+        told = {number: await self.events(number) for number in invoice_ids}
+        return {number: (events[0].at, events[-1].at) for number, events in told.items() if events}
 
     def save(self, *things: Stored) -> None:
         """See `Work`."""

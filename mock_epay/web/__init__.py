@@ -16,13 +16,13 @@ from starlette.routing import BaseRoute, Route
 from mock_epay import resources
 from mock_epay.bank import Bank
 from mock_epay.desk import Desk
-from mock_epay.errors import Fault, InvalidToken, NotFound, Refusal, WrongMethod
+from mock_epay.errors import Fault, InvalidToken, NotFound, OutOfOrder, Refusal, WrongMethod
 from mock_epay.metrics import Metrics
 from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
-from mock_epay.store import StoreError, UnknownMerchantError
+from mock_epay.store import StoreError
 from mock_epay.web import acs, api, cabinet, control, demo, guard, meter, oauth, payform, reference
 from mock_epay.web.checks import CheckHandler
 from mock_epay.web.table import Application
@@ -74,7 +74,6 @@ def create_app(
         exception_handlers={
             Refusal: _refused,
             HTTPException: _lost,
-            UnknownMerchantError: _gone,
             StoreError: _out_of_order,
             Exception: _failed,
         },
@@ -158,15 +157,11 @@ def _lost(request: Request, lost: Exception) -> Response:
     return response
 
 
-def _gone(request: Request, _: Exception) -> Response:
-    """Answer for a merchant that was deleted while the request was under way."""
-    return _excuse(request, NotFound("the merchant was deleted meanwhile"))
-
-
 def _out_of_order(request: Request, wrong: Exception) -> Response:
-    """Answer while the store fails: nothing was kept, and the next request may do better."""
+    """Answer while the store fails: nothing is kept by half, and the next request may do better."""
     _log.error("%s", wrong)
-    return _excuse(request, Fault(f"nothing was kept: {wrong}"))
+    rule = "it has to be within reach, and to have room; nothing is kept by half, and the same may be asked again"
+    return _excuse(request, OutOfOrder(str(wrong), field="store", rule=rule, source="setting store"))
 
 
 def _failed(request: Request, _: Exception) -> Response:

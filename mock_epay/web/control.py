@@ -312,9 +312,8 @@ class Control:
         client_id = _client_id(request)
         shop_id = (await self._desk.merchant(client_id)).terminals[0].shop_id
         notes = await self._desk.bank.notes(client_id)
-        free_number = await self._desk.free_number(client_id)
-        asked = control.link(await self._body(request), shop_id, free_number, notes)
-        made = await self._desk.make_link(client_id, asked, notes)
+        body = await self._body(request)
+        made = await self._desk.make_link(client_id, lambda number: control.link(body, shop_id, number, notes), notes)
         return self._json("link-response", views.link(made, guard.base_url(request)), 201)
 
     async def invoices(self, request: Request) -> Response:

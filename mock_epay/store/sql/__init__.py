@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from types import TracebackType
@@ -16,6 +16,7 @@ from mock_epay.model import Delivery, Event, Invoice, Merchant
 from mock_epay.store import Due, E, Hear, StoreError, UnknownMerchantError, bounds
 from mock_epay.store.bounds import Kept, Tally
 from mock_epay.store.codec import decode, encode
+from mock_epay.store.search import Sought
 from mock_epay.store.shapes import SHAPES, Stored, facts_text
 from mock_epay.store.sql.bells import Bells
 from mock_epay.store.sql.database import Database, Row, Transaction
@@ -26,8 +27,10 @@ from mock_epay.store.sql.rows import (
     World,
     falling_due,
     moment_of,
+    read,
     real_us,
     row_of,
+    searched,
     storable,
     us_of,
 )
@@ -40,6 +43,8 @@ LEASE_S: Final = 10.0  # how long a process may be silent before what it has cla
 _LOOKS: Final = 10  # looking is dear here: it takes its time
 _PAUSE_S: Final = 0.5  # before a database that has failed is asked again
 _LAST: Final = 2**63 - 1  # a number behind all others
+_AT_ONCE: Final = 1000  # things of an older version that are read together
+_SEARCHED_FROM: Final = 4  # the version since which there are columns to search by
 
 
 class SqlStore:
@@ -317,9 +322,19 @@ class SqlStore:
             for step in self._steps[version:]:
                 for statement in step:
                     await transaction.rows(statement.format_map(self.database.words))
+            if version < _SEARCHED_FROM <= len(self._steps):
+                await self._make_searched(transaction)
             if version < len(self._steps):
                 await transaction.rows("DELETE FROM mock_epay_schema")
                 await transaction.rows("INSERT INTO mock_epay_schema VALUES ($1)", len(self._steps))
+
+    async def _make_searched(self, transaction: Transaction) -> None:
+        """Fill in what things that an older version has written are searched by."""
+        last = 0
+        while rows := await transaction.rows(self.say["written"], last, _AT_ONCE):
+            filled = [(serial, *searched(read(kind, body))) for serial, kind, body in rows]
+            await transaction.many(self.say["make_searched"], filled)
+            last = rows[-1][0]
 
     async def _live(self, name: str) -> None:
         """Say that the process of this name, from now on ours, is alive; let go of what the dead have claimed."""
@@ -514,17 +529,38 @@ class SqlWork:
             self._read[kind, key] = decode(kind, rows[0][0]) if rows else None
         return cast("E | None", found or self._read[kind, key])
 
+    async def get_each(self, kind: type[E], keys: Iterable[str]) -> Sequence[E]:
+        """See `Work`."""
+        asked = {storable(key): key for key in keys}
+        rows = await self._transaction.rows(self._store.say["get_each"], kind.__name__, [*asked], self._client_id)
+        self._read |= {(kind, key): None for key in asked.values()}
+        self._read |= {(kind, asked[key]): decode(kind, body) for key, body in rows}
+        found = [await self.get(kind, key) for key in asked.values()]
+        return [thing for thing in found if thing is not None]
+
     async def find(self, kind: type[E], attribute: str, value: str) -> Sequence[E]:
         """See `Work`."""
         if not value:
             return []
         column = SHAPES[kind].found_by.index(attribute) + 1
-        found = await self._look(kind, f"find_{column}", storable(value))
+        found = await self._look(kind, f"find_{column}", kind.__name__, storable(value))
         return [thing for thing in found if getattr(thing, attribute) == value]
+
+    async def find_each(self, kind: type[E], attribute: str, values: Iterable[str]) -> Mapping[str, Sequence[E]]:
+        """See `Work`."""
+        groups: dict[str, list[E]] = {value: [] for value in values}
+        column = SHAPES[kind].found_by.index(attribute) + 1
+        for thing in await self._look(
+            kind, f"find_each_{column}", [storable(value) for value in groups], kind.__name__
+        ):
+            value = getattr(thing, attribute)
+            if value and value in groups:
+                groups[value].append(thing)
+        return groups
 
     async def all(self, kind: type[E]) -> Sequence[E]:
         """See `Work`."""
-        return await self._look(kind, "all")
+        return await self._look(kind, "all", kind.__name__)
 
     async def some(self, kind: type[E], limit: int | None, *, newest: bool = False, behind: str = "") -> Sequence[E]:
         """See `Work`."""
@@ -537,10 +573,21 @@ class SqlWork:
         rows = await self._transaction.rows(statement, self._client_id, name, place, _LAST if limit is None else limit)
         return [decode(kind, body) for (body,) in rows]
 
+    async def search(self, sought: Sought) -> Sequence[str]:
+        """See `Work`."""
+        facts = (sought.status, sought.postlink, sought.reason_code, storable(sought.text.lower()))
+        return [key for (key,) in await self._transaction.rows(self._store.say["search"], self._client_id, *facts)]
+
     async def events(self, invoice_id: str) -> Sequence[Event]:
         """See `Work`."""
         rows = await self._transaction.rows(self._store.say["events_of"], self._client_id, storable(invoice_id))
         return [_event(row) for row in rows]
+
+    async def moments(self, invoice_ids: Iterable[str]) -> Mapping[str, tuple[datetime, datetime]]:
+        """See `Work`."""
+        named = {storable(number): number for number in invoice_ids}
+        rows = await self._transaction.rows(self._store.say["moments"], self._client_id, [*named])
+        return {named[key]: (moment_of(first), moment_of(latest)) for key, first, latest in rows}
 
     def save(self, *things: Stored) -> None:
         """See `Work`."""
@@ -553,9 +600,9 @@ class SqlWork:
         event = Event(number=number, at=self.now, kind=kind, invoice_id=invoice_id, facts=facts_text(facts))
         self._events.append(event)
 
-    async def _look(self, kind: type[E], statement: str, *values: str) -> list[E]:
+    async def _look(self, kind: type[E], statement: str, *values: object) -> list[E]:
         """Return what the database has, in its order, with what this unit has saved in place of it or behind it."""
-        rows = await self._transaction.rows(self._store.say[statement], self._client_id, kind.__name__, *values)
+        rows = await self._transaction.rows(self._store.say[statement], self._client_id, *values)
         found: dict[str, E] = {key: decode(kind, body) for key, body in rows}
         return list(
             (found | {key: cast("E", thing) for (of, key), thing in self._saved.items() if of is kind}).values()

@@ -12,7 +12,7 @@ class Transaction(Protocol):
     """What is done in it is kept whole at its end, or not at all."""
 
     async def rows(self, statement: str, *values: object) -> Sequence[Row]:
-        """Carry out a statement, whose values stand as $1, $2 …; return what it gives back."""
+        """Carry out a statement, whose values stand as $1, $2 …, lists for `{listed}`; return what it gives back."""
         ...
 
     async def many(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:

@@ -37,6 +37,8 @@ _WORDS: Final = {
     "claim": " FOR UPDATE OF things SKIP LOCKED FOR KEY SHARE OF worlds SKIP LOCKED",
     "claim_rows": " FOR UPDATE SKIP LOCKED",
     "claim_things": " FOR UPDATE OF things SKIP LOCKED",
+    "listed": "= ANY($2)",
+    "place_of": "strpos",
 }
 
 
@@ -80,8 +82,13 @@ class PostgresDatabase:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """See `Database`."""
         with self._failing():
-            async with self._pool.acquire(timeout=_PATIENCE_S) as connection, connection.transaction():
-                yield _Transaction(connection)
+            async with self._pool.acquire(timeout=_PATIENCE_S) as connection:
+                try:
+                    async with connection.transaction():
+                        yield _Transaction(connection)
+                except _FAILURES:
+                    connection.terminate()  # nobody knows what is under way on it
+                    raise
 
     async def _listen(self, ring: Ring) -> None:
         """Hear what others announce; whenever the connection is lost, wake everybody and make another."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from mock_epay.clock import Clock
 from mock_epay.model import Challenge, Checkout, Delivery, Merchant
-from mock_epay.store import bounds
+from mock_epay.store import bounds, search
 from mock_epay.store.codec import decode
 from mock_epay.store.shapes import SHAPES, Stored
 from mock_epay.store.sql.database import Row
@@ -60,7 +60,7 @@ def storable(text: str) -> str:
 
 def falling_due(kind: str, body: str) -> Thing:
     """Read a thing that falls due."""
-    thing = decode(_KINDS[kind], body)
+    thing = read(kind, body)
     assert isinstance(thing, Checkout | Delivery | Challenge)
     return thing
 
@@ -74,7 +74,19 @@ def row_of(client_id: str, clock: Clock, thing: Stored) -> tuple[object, ...]:
     key, order = storable(getattr(thing, shape.key)), storable(bounds.number_of(thing)) or None
     going = int(bounds.under_way(thing))
     ready_us = _ready_us(clock, due_us)
-    return (client_id, type(thing).__name__, key, *(*found, None, None)[:2], due_us, ready_us, order, going)
+    found = [*found, None, None][:2]
+    return (client_id, type(thing).__name__, key, *found, due_us, ready_us, order, going, *searched(thing))
+
+
+def searched(thing: Stored) -> tuple[str | None, int | None, str | None]:
+    """Return what a thing is searched by: state, reason code, words."""
+    words = search.words(thing)
+    return search.state(thing), search.reason(thing), None if words is None else storable(words)
+
+
+def read(kind: str, body: str) -> Stored:
+    """Read a thing."""
+    return decode(_KINDS[kind], body)
 
 
 def _ready_us(clock: Clock, due_us: int | None) -> int | None:

@@ -53,4 +53,10 @@ STEPS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE worlds ADD COLUMN forgotten_bodies BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE worlds ADD COLUMN forgotten_unsent BIGINT NOT NULL DEFAULT 0",
     ),
+    (
+        # What orders are searched by; for what was written before, the store fills them in.
+        "ALTER TABLE things ADD COLUMN state TEXT",
+        "ALTER TABLE things ADD COLUMN reason BIGINT",
+        "ALTER TABLE things ADD COLUMN words TEXT",
+    ),
 )

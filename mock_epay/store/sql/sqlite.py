@@ -1,6 +1,7 @@
 """A store's home in one file: SQLite, in a thread of its own."""
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -31,6 +32,8 @@ _WORDS: Final = {
     "claim": "",
     "claim_rows": "",
     "claim_things": "",
+    "listed": "IN (SELECT value FROM json_each($2))",
+    "place_of": "instr",
 }
 
 
@@ -102,7 +105,8 @@ class SqliteDatabase:
                 return
 
     def _execute(self, statement: str, values: Sequence[object]) -> list[Row]:
-        return self._connection.execute(statement.replace("$", "?"), values).fetchall()
+        plain = [json.dumps(value) if isinstance(value, list) else value for value in values]
+        return self._connection.execute(statement.replace("$", "?"), plain).fetchall()
 
     def _keep(self, writes: Iterable[tuple[str, Iterable[tuple[object, ...]]]]) -> None:
         for statement, rows in writes:

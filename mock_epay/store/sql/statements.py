@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from mock_epay.store.search import NONE
+
 VERSION: Final = "CREATE TABLE IF NOT EXISTS mock_epay_schema (version INTEGER NOT NULL)"
 
 _WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, invoices, serial, life, held_by FROM worlds"
@@ -17,6 +19,15 @@ _TALLY: Final = """SELECT COUNT(*), SUM(forgotten_transactions), SUM(forgotten_e
     SUM(forgotten_unsent),
     SUM(last_event + 1 - COALESCE((SELECT MIN(number) FROM events WHERE world = client_id), last_event + 1))
     FROM worlds"""
+
+# Invoices, what is latest of a kind in each, and those in whose order some words stand.
+_INVOICES: Final = "SELECT key FROM things AS invoice WHERE world = $1 AND kind = 'Invoice'"
+_LATEST: Final = """(SELECT {column} FROM things WHERE world = $1 AND kind = '{kind}' AND found_1 = invoice.key
+        ORDER BY serial DESC LIMIT 1)"""
+_STATUS, _REASON = (_LATEST.format(column=column, kind="Transaction") for column in ("state", "reason"))
+_POSTLINK: Final = _LATEST.format(column="state", kind="Delivery")
+_NAMED: Final = """key IN (SELECT of_order FROM things
+        WHERE world = $1 AND kind IN ('Invoice', 'Transaction', 'InvoiceLink') AND {place_of}(words, $5) > 0)"""
 
 # Locks are taken in this order: the turn, the row of a world, what is in it.
 # A claim, which goes the other way, waits for nothing.
@@ -41,17 +52,28 @@ STATEMENTS: Final[dict[str, str]] = {
         WHERE world = $1 AND due_us IS NOT NULL""",
     "owner": "SELECT world FROM things WHERE kind = $1 AND key = $2 LIMIT 1",
     "get": "SELECT body FROM things WHERE kind = $1 AND key = $2 AND world = $3",
+    "get_each": "SELECT key, body FROM things WHERE kind = $1 AND key {listed} AND world = $3",
     "find_1": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_1 = $3 ORDER BY serial",
     "find_2": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 AND found_2 = $3 ORDER BY serial",
+    # The sign keeps the order of an index, in which they would have to be looked for among all, out of the question.
+    "find_each_1": "SELECT key, body FROM things WHERE kind = $3 AND found_1 {listed} AND world = $1 ORDER BY +serial",
+    "find_each_2": "SELECT key, body FROM things WHERE kind = $3 AND found_2 {listed} AND world = $1 ORDER BY +serial",
     "all": "SELECT key, body FROM things WHERE world = $1 AND kind = $2 ORDER BY serial",
     "place": "SELECT serial FROM things WHERE kind = $1 AND key = $2 AND world = $3",
     "oldest": "SELECT body FROM things WHERE world = $1 AND kind = $2 AND serial > $3 ORDER BY serial LIMIT $4",
     "newest": "SELECT body FROM things WHERE world = $1 AND kind = $2 AND serial < $3 ORDER BY serial DESC LIMIT $4",
-    "save": """INSERT INTO things (world, kind, key, found_1, found_2, due_us, ready_us, of_order, under_way, body)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    "search": f"""{_INVOICES} AND ($2 = '' OR COALESCE({_STATUS}, '{NONE}') = $2)
+        AND ($3 = '' OR COALESCE({_POSTLINK}, '{NONE}') = $3)
+        AND (CAST($4 AS BIGINT) IS NULL OR {_REASON} = $4) AND ($5 = '' OR {_NAMED}) ORDER BY serial""",
+    "written": """SELECT serial, kind, body FROM things
+        WHERE kind IN ('Invoice', 'Transaction', 'Delivery', 'InvoiceLink') AND serial > $1 ORDER BY serial LIMIT $2""",
+    "make_searched": "UPDATE things SET state = $2, reason = $3, words = $4 WHERE serial = $1",
+    "save": """INSERT INTO things
+        (world, kind, key, found_1, found_2, due_us, ready_us, of_order, under_way, state, reason, words, body)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         ON CONFLICT (kind, key, world) DO UPDATE SET
             found_1 = excluded.found_1, found_2 = excluded.found_2, due_us = excluded.due_us, body = excluded.body,
-            under_way = excluded.under_way,
+            under_way = excluded.under_way, state = excluded.state, reason = excluded.reason, words = excluded.words,
             ready_us = CASE WHEN excluded.due_us = things.due_us THEN things.ready_us ELSE excluded.ready_us END,
             claimed_by = CASE WHEN excluded.due_us = things.due_us THEN things.claimed_by END""",
     "record": """INSERT INTO events (world, number, at_us, kind, invoice_id, facts)
@@ -59,6 +81,11 @@ STATEMENTS: Final[dict[str, str]] = {
     "count": "UPDATE worlds SET last_event = $2, invoices = $3 WHERE client_id = $1",
     "events": f"{_EVENTS} AND number > $2 ORDER BY number",
     "events_of": f"{_EVENTS} AND invoice_id = $2 ORDER BY number",
+    "moments": """SELECT told.invoice_id, first.at_us, latest.at_us
+        FROM (SELECT invoice_id, MIN(number) AS first, MAX(number) AS latest FROM events
+            WHERE world = $1 AND invoice_id {listed} GROUP BY invoice_id) AS told
+        JOIN events AS first ON first.world = $1 AND first.number = told.first
+        JOIN events AS latest ON latest.world = $1 AND latest.number = told.latest""",
     "due": """SELECT kind, body, due_us FROM things
         WHERE world = $1 AND due_us IS NOT NULL AND claimed_by IS NULL ORDER BY due_us, serial""",
     "first_due": """SELECT serial, kind, body, due_us FROM things
