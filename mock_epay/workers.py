@@ -93,11 +93,23 @@ class _Worker:
 
 
 def _work(work: Callable[..., None], arguments: tuple[Any, ...], told: Connection) -> None:
-    signal.signal(signal.SIGTERM, _ended)
+    begun = threading.Event()
+
+    def ready() -> None:
+        begun.set()
+        told.send(READY)
+
+    def ended(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # An exception may come out in the middle of an import, which complains of that aloud.
+        leave: dict[bool, Callable[[int], object]] = {True: sys.exit, False: os._exit}
+        leave[begun.is_set()](0)
+
+    signal.signal(signal.SIGTERM, ended)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells everybody; the parent passes it on
     threading.Thread(target=_outlive_nobody, daemon=True).start()
     try:
-        work(*arguments, lambda: told.send(READY))
+        work(*arguments, ready)
     except Exception as wrong:  # noqa: BLE001  (the parent says it)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this is the end already
         told.send(str(wrong) or type(wrong).__name__)
@@ -113,8 +125,3 @@ def _outlive_nobody() -> None:
 
 def _interrupted(number: int, _: object) -> None:
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(_BY_SIGNAL + number)
-
-
-def _ended(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(0)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,7 +54,9 @@ class Books:
     heard: asyncio.Event = field(default_factory=asyncio.Event)  # that something was accepted
     tries: Counter[str] = field(default_factory=Counter)  # how receivers treated each try
     wrong: list[str] = field(default_factory=list)
-    took: list[float] = field(default_factory=list)  # seconds of each request
+    took: "array[float]" = field(
+        default_factory=lambda: array("f")
+    )  # seconds of each request: millions in half an hour
     weights: list[tuple[float, float]] = field(default_factory=list)  # moment and megabytes
 
 

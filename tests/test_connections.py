@@ -27,6 +27,7 @@ FORM: Final = b"Content-Type: application/x-www-form-urlencoded\r\n"
 PARTS: Final = b"Content-Type: multipart/form-data; boundary=b\r\n"
 CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
 PART: Final = b'--b\r\nContent-Disposition: form-data; name="f%d"\r\n\r\nx\r\n'
+FILE: Final = PART.replace(b'"f%d"', b'"client_secret"; filename="secret.txt"') + b"--b--\r\n"
 WAIT: Final = b"GET /_control/merchants/test/wait?until=card.saved&timeout_s=%d HTTP/1.1\r\n" + HOST + b"\r\n"
 BUNDLE: Final = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n"
 HASTE_S: Final = 0.4
@@ -119,6 +120,21 @@ def with_length(head: bytes, body: bytes) -> bytes:
             400,
             "at most 100 parts",
         ),
+        (with_length(TOKEN + PARTS, FILE), 400, "a field with a text; it came as a file"),
+        (with_length(TOKEN + PARTS, FILE.replace(b"\r\nx\r\n", b"\r\n" + b"x" * 65_000 + b"\r\n")), 400, "as a file"),
+        (
+            with_length(TOKEN + PARTS, FILE.replace(b"\r\nx\r\n", b"\r\n" + b"x" * 66_000 + b"\r\n")),
+            413,
+            "at most 65536",
+        ),
+        (with_length(TOKEN + PARTS, PART.replace(b"f%d", b"f" * 300)), 400, "the name of a part has more than 100"),
+        (with_length(TOKEN + PARTS, PART.replace(b"\r\n", b"\r\n" + b"X: y\r\n" * 10_000, 1)), 400, "at most 6 lines"),
+        (with_length(TOKEN + PARTS, PART.replace(b"form-data", b"x" * 60_000)), 400, "of 1000 bytes"),
+        (
+            with_length(TOKEN + PARTS.replace(b"=b", b"=" + b"b" * 60_000), PART),
+            400,
+            "the boundary has more than 70 bytes",
+        ),
         (with_length(TOKEN + JSON, b'{"a":' * 33 + b"1" + b"}" * 33), 400, "nested at most 32 deep"),
         (with_length(TOKEN + JSON, b"[" * 60_000), 400, "nested at most 32 deep"),
         (with_length(TOKEN + JSON, b'{"amount": ' + b"9" * 60_000 + b"}"), 400, ""),
@@ -151,6 +167,13 @@ def with_length(head: bytes, body: bytes) -> bytes:
         "many chunks",
         "many fields",
         "many parts",
+        "a file",
+        "a long file",
+        "a file that is too long",
+        "a part's name without end",
+        "a part's head without end",
+        "a line in it without end",
+        "a boundary without end",
         "deep JSON",
         "deeper JSON",
         "a number without end",

@@ -114,12 +114,67 @@ def test_a_part_without_a_name_is_passed_over() -> None:
     assert read_fields(MULTIPART, (nameless + part("amount", "100") + "--b--").encode()) == {"amount": "100"}
 
 
-def test_a_file_is_read_as_its_text() -> None:
-    body = (
-        b'--b\r\nContent-Disposition: form-data; name="data"; filename="name=no.txt"\r\n\r\nText\r\nof it\r\n--b--\r\n'
+@pytest.mark.parametrize(
+    "option",
+    ['filename="name=no.txt"', "filename=a", 'FileName="a"', 'filename="\\"; filename=b'],
+)
+def test_a_file_is_refused_by_the_name_of_its_field(option: str) -> None:
+    wrong = refused(MULTIPART, parts({"data": "Text"}).replace(b'"data"', f'"data"; {option}'.encode()))
+
+    assert (wrong.field, wrong.value, wrong.status) == ("data", None, 400)
+    assert wrong.message == (
+        "data is missing: a field with a text; it came as a file, since its part has a filename "
+        "(assumed: RFC 7578, section 4.2)"
     )
 
-    assert read_fields(MULTIPART, body) == {"data": "Text\r\nof it"}
+
+@pytest.mark.parametrize("option", ['filename=""', "filename=", "x=filename", 'x="; filename=a"'])
+def test_without_a_filename_it_is_no_file(option: str) -> None:
+    assert read_fields(MULTIPART, parts({"data": "x"}).replace(b'"data"', f'"data"; {option}'.encode())) == {
+        "data": "x"
+    }
+
+
+def head(*lines: str) -> bytes:
+    """Return a body whose one part has these lines, and that with its name, in its head."""
+    return parts({"amount": "100"}, more="".join(f"{line}\r\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        pytest.param(MULTIPART, parts({"n" * 100: "100"}), id="a name"),
+        pytest.param(MULTIPART, parts({"n." * 50: "100"}), id="a name with dots"),
+        pytest.param(MULTIPART, head(*["Content-Type: text/plain"] * 5), id="lines in the head"),
+        pytest.param(MULTIPART, head("Content-Type: " + "x" * 988), id="a line in the head"),
+        pytest.param(
+            "multipart/form-data; boundary=" + "b" * 70, parts({"amount": "100"}, "b" * 70), id="the boundary"
+        ),
+    ],
+)
+def test_the_most_that_a_part_may_have_is_taken(content_type: str, body: bytes) -> None:
+    assert list(read_fields(content_type, body).values()) == ["100"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "why"),
+    [
+        (MULTIPART, parts({"n" * 101: "100"}), "the name of a part has more than 100 bytes"),
+        (MULTIPART, parts({"қ" * 51: "100"}), "the name of a part has more than 100 bytes"),
+        (MULTIPART, head(*["Content-Type: text/plain"] * 6), "a part has more than 6 lines in its head"),
+        (MULTIPART, head(*["X: y"] * 5000), "a part has more than 6 lines in its head"),
+        (MULTIPART, head("Content-Type: " + "x" * 1000), "a line in the head of a part has more than 1000 bytes"),
+        (MULTIPART, head("x" * 1001 + ": y"), "a line in the head of a part has more than 1000 bytes"),
+        ("multipart/form-data; boundary=" + "b" * 71, parts(ASKED, "b" * 71), "the boundary has more than 70 bytes"),
+        (MULTIPART, parts({f"f{n}": "" for n in range(101)}), "too many parts"),
+    ],
+)
+def test_what_is_too_much_of_a_part_is_refused_with_the_limit(content_type: str, body: bytes, why: str) -> None:
+    assert (refused(content_type, body).rule or "").endswith(f"; {why}")
+
+
+def test_of_two_names_of_a_part_the_last_counts() -> None:
+    assert read_fields(MULTIPART, head('Content-Disposition: form-data; name="data"')) == {"data": "100"}
 
 
 def test_what_looks_like_a_boundary_inside_a_value_is_text() -> None:
@@ -159,7 +214,7 @@ def test_a_broken_multipart_body_is_refused_with_the_rule(content_type: str, bod
     wrong = refused(content_type, body)
 
     assert (wrong.field, wrong.source, wrong.status) == ("body", "multipart/form-data", 400)
-    assert (wrong.rule or "").startswith("at most 100 parts in UTF-8, each with a name, as RFC 7578 says; ")
+    assert (wrong.rule or "").startswith("at most 100 parts in UTF-8, as RFC 7578 says, each with a name ")
 
 
 @pytest.mark.parametrize(

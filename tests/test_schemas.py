@@ -608,7 +608,7 @@ def test_values_have_limits(name: str, wrong: dict[str, Any]) -> None:
     assert not _agrees(name, SAMPLES[name] | wrong)
 
 
-@pytest.mark.parametrize("status", ["CHARGE", "AUTH", "VERIFIED", "3D"])
+@pytest.mark.parametrize("status", ["CHARGE", "AUTH", "VERIFIED", "3D", "CANCEL", "CANCEL_OLD", "REFUND"])
 def test_a_card_payment_ends_like_this(status: str) -> None:
     assert _agrees("card-payment-response", PAID | {"status": status, "amount": 0, "currency": "USD"})
 

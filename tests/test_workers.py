@@ -38,6 +38,23 @@ def stay(folder: Path, ready: Callable[[], None]) -> None:
         (folder / "ended").touch()
 
 
+def hesitate(folder: Path, _: Callable[[], None]) -> None:
+    """Be never ready, and have the parent end meanwhile."""
+    try:
+        os.kill(os.getppid(), signal.SIGTERM)
+        _NEVER.wait()
+    finally:
+        (folder / "interrupted").touch()
+
+
+def test_what_has_not_begun_its_work_is_ended_without_a_word(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        workers.run(1, hesitate, (tmp_path,), lambda: None)
+
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
 def test_no_process_outlives_one_that_was_killed(tmp_path: Path) -> None:
     program = "import pathlib, sys, test_workers; test_workers.lead(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", program, str(tmp_path)]

@@ -4,10 +4,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from mock_epay import __version__, addresses
@@ -20,6 +22,7 @@ DISCONNECTED: Final = "disconnected"
 _NOBODY_THERE: Final = {REFUSED, "dns"}
 _ANSWER_KEPT: Final = 4096  # bytes
 _ANSWER_READ: Final = 65_536  # bytes
+_ANSWER_HEARD: Final = 131_072  # bytes, with its head, and as they come
 _KEPT_S: Final = 0.5  # how long a connection is kept that may serve another notice
 _DROPS: Final = 20  # of a slow body
 _HEADERS: Final = {
@@ -51,18 +54,47 @@ _RESULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
 def new_session(roads: Roads) -> aiohttp.ClientSession:
     """Return a client for postlinks."""
     return aiohttp.ClientSession(
-        connector=_Connector(limit=0, keepalive_timeout=_KEPT_S, resolver=GuardedResolver(roads)),
+        connector=Connector(limit=0, keepalive_timeout=_KEPT_S, resolver=GuardedResolver(roads)),
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),  # what one shop sets is no other's business
     )
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Notes who gets a new connection and not a kept one; aiohttp's tracing, which tells that too, is dear."""
+class Connector(aiohttp.TCPConnector):
+    """Connects to shops, and soon hears no more of one that has too much to say.
+
+    Notes who gets a new connection and not a kept one; aiohttp's tracing, which tells that too, is dear.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(Line, loop=self._loop)  # type: ignore[assignment]
 
     async def _create_connection(self, *request: Any) -> Any:
         _connection.set(_NEW)
         return await super()._create_connection(*request)
+
+
+class Line(ResponseHandler):
+    """A connection to a shop.
+
+    Answers that announce another one (1xx), or chunks of a byte each, would keep the parser busy without end, and with
+    it everybody: what is behind the limit is left to the patience that a notice has anyway.
+    """
+
+    _left = _ANSWER_HEARD
+
+    def set_response_params(self, **options: Any) -> None:
+        """Begin to hear an answer."""
+        self._left = _ANSWER_HEARD
+        super().set_response_params(**options)
+
+    def data_received(self, data: bytes) -> None:
+        """Hear as much as is left."""
+        super().data_received(data[: self._left])
+        self._left = max(0, self._left - len(data))
+        if not self._left and self.transport is not None:
+            self.transport.pause_reading()
 
 
 class GuardedResolver(AbstractResolver):

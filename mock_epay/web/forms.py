@@ -16,13 +16,24 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _MOST_FIELDS: Final = 100
+# Bytes of a part's name, lines in its head and bytes of each, bytes of the boundary; the parser's own limits are wider.
+_LONGEST_NAME: Final = 100
+_MOST_LINES: Final = 6
+_LONGEST_LINE: Final = 1000
+_LONGEST_BOUNDARY: Final = 70
 _ENCODED: Final = re.compile(r"(?:[A-Za-z0-9._~*+-]|%[0-9A-Fa-f]{2})+")
 # Multipart as clients write it.
 _BOUNDARY: Final = re.compile(r"multipart/form-data; ?boundary=([A-Za-z0-9_-]{1,70})")
 _NAMED: Final = re.compile(
-    rb'\r\nContent-Disposition: form-data; name="([A-Za-z0-9_]+)"(?:\r\nContent-(?:Length|Type): [\x20-\x7e]+)*'
+    rb'\r\nContent-Disposition: form-data; name="([A-Za-z0-9_]{1,100})"'
+    rb"(?:\r\nContent-(?:Length|Type): [\x20-\x7e]{1,200}){0,2}"
 )
 _LAST: Final = {b"--", b"--\r\n"}
+_PARTS: Final = (
+    f"at most {_MOST_FIELDS} parts in UTF-8, as RFC 7578 says, each with a name of at most {_LONGEST_NAME} bytes and "
+    f"at most {_MOST_LINES} lines of {_LONGEST_LINE} bytes in its head"
+)
+_NO_FILE: Final = "a field with a text; it came as a file, since its part has a filename"
 _TAKEN: Final = "multipart/form-data, application/x-www-form-urlencoded or application/json"
 
 
@@ -113,21 +124,30 @@ def _parsed(content_type: str, body: bytes) -> dict[str, str]:
     try:
         if not boundary:
             raise MultipartParseError("no boundary")
+        _check_length("the boundary", boundary, _LONGEST_BOUNDARY)
         parser = MultipartParser(boundary, collected.callbacks())
         parser.write(body)
         parser.finalize()
         return collected.fields()
     except ValueError as wrong:  # the parser's own errors are of this kind too
-        rule = f"at most {_MOST_FIELDS} parts in UTF-8, each with a name, as RFC 7578 says; {wrong}"
-        raise BadField("body", None, rule, "multipart/form-data") from None
+        raise BadField("body", None, f"{_PARTS}; {wrong}", "multipart/form-data") from None
+
+
+def _check_length(what: str, text: bytes | bytearray, most: int) -> None:
+    if len(text) > most:
+        raise ValueError(f"{what} has more than {most} bytes")
 
 
 class _Parts:
-    """Gathers what the multipart parser finds."""
+    """Gathers what the multipart parser finds, as long as that is little.
+
+    Servers put a part with a filename among the files, where nobody looks for a field; so it is refused by name.
+    """
 
     def __init__(self) -> None:
         self._parts: list[tuple[bytearray, bytearray]] = []
         self._header = (bytearray(), bytearray())
+        self._lines = 0
         self._complete = False
 
     def callbacks(self) -> "MultipartCallbacks":
@@ -150,6 +170,7 @@ class _Parts:
         if len(self._parts) == _MOST_FIELDS:
             raise ValueError("too many parts")
         self._parts.append((bytearray(), bytearray()))
+        self._lines = 0
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._parts[-1][1].extend(data[start:end])
@@ -165,8 +186,19 @@ class _Parts:
 
     def _header_end(self) -> None:
         field, value = self._header
+        self._lines += 1
+        if self._lines > _MOST_LINES:
+            raise ValueError(f"a part has more than {_MOST_LINES} lines in its head")
+        _check_length("a line in the head of a part", field + value, _LONGEST_LINE)
         if field.lower() == b"content-disposition":
-            self._parts[-1][0].extend(parse_options_header(bytes(value))[1].get(b"name", b""))
+            self._name(parse_options_header(bytes(value))[1])
+
+    def _name(self, options: dict[bytes, bytes]) -> None:
+        name = options.get(b"name", b"")
+        _check_length("the name of a part", name, _LONGEST_NAME)
+        if name and options.get(b"filename"):
+            raise BadField(name.decode(), None, _NO_FILE, "assumed: RFC 7578, section 4.2")
+        self._parts[-1][0][:] = name
 
     def _end(self) -> None:
         self._complete = True
