@@ -40,7 +40,7 @@ GOALS: Final[Mapping[str, Goal]] = {
     "status": Goal(what="check-status, of bare", goal=0.45, floor=0.20),
     "page": Goal(what="pay page, of bare", goal=0.07, floor=0.022),
     "payments": Goal(what="payments by the page, of bare", goal=0.025, floor=0.010, digits=4),
-    "postlinks": Goal(what="postlinks to 100 shops, a second", goal=5000, floor=2000, digits=0),
+    "postlinks": Goal(what="postlinks to 100 shops, a second", goal=5000, floor=1500, digits=0),
     "hanging": Goal(what="p99 while 1,000 postlinks hang", goal=2, floor=3, less=True, digits=2),
     "start": Goal(what="start to first token, times bare's", goal=1.6, floor=3.8, less=True, digits=2),
     "fixture": Goal(what="fixture epay, ms", goal=3, floor=6, less=True, digits=1),
