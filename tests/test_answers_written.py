@@ -52,7 +52,7 @@ async def app(scope: Any, _: Any, send: Any) -> None:
 def served(http: Any) -> Iterator[int]:
     """Serve the application by a protocol, in a thread; give the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        quiet: dict[str, Any] = {"log_level": "critical", "access_log": False, "lifespan": "off", "ws": "none"}
+        quiet: dict[str, Any] = {"log_level": "error", "access_log": False, "lifespan": "off", "ws": "none"}
         server = uvicorn.Server(uvicorn.Config(app, http=http, **quiet))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

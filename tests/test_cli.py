@@ -146,6 +146,12 @@ def test_it_is_said_at_the_start_which_settings_the_stored_merchants_have_otherw
         assert f"\n  Stored          {told}\n" in sandbox.banner
 
 
+def test_the_banner_says_for_what_settings_which_merchants_differ() -> None:
+    text = banner("http://127.0.0.1:8080", kept={"tea": ["log"], "milk": ["log"], "salt": ["port", "log"]})
+    assert "\n  Stored          log of tea, milk, not as given; PATCH changes them\n" in text
+    assert "\n  Stored          port, log of salt, not as given; PATCH changes them\n" in text
+
+
 @pytest.mark.parametrize(
     ("log", "first"), [("text", f"mock-epay {__version__}: no bank"), ("json", '{"event": "started"')]
 )

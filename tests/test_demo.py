@@ -107,7 +107,7 @@ def _build(bank: FakeBank) -> Starlette:
 def served() -> Iterator[Town]:
     bank = FakeBank()
     app = _build(bank)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
     with socket.create_server(("127.0.0.1", 0)) as listener:  # listens already: callers queue until it serves
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

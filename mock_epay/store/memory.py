@@ -51,12 +51,7 @@ class MemoryStore:
 
     async def close(self) -> Sequence[Delivery]:
         """See `Store`."""
-        return [
-            cast("Delivery", world.things[kind][key])
-            for world in self._worlds.values()
-            for kind, key in (*world.claimed, *world.due)
-            if kind is Delivery
-        ]
+        return [delivery for world in self._worlds.values() for delivery in world.owed()]
 
     async def add_merchant(self, merchant: Merchant, *, unless_there: bool = False) -> bool:
         """See `Store`."""
@@ -449,6 +444,12 @@ class _World:
             if value:
                 self.found[kind, attribute].add(value, key)
         return old
+
+    def owed(self) -> list[Delivery]:
+        """Return the postlinks that are still to be sent, oldest first."""
+        waiting = self.due.keys() | self.claimed
+        things = self.things[Delivery]
+        return [cast("Delivery", things[key]) for key in things if (Delivery, key) in waiting]
 
     def take_out(self, kind: type, key: str) -> None:
         """Let go of a thing and the ways to find it."""
