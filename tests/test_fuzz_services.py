@@ -26,6 +26,7 @@ from mock_epay import lz
 
 ROUNDS: Final = 40
 STEPS: Final = 40
+DAYS: Final = 3  # of which the first is the same each time
 ACCOUNT: Final = "customer-7"
 STRANGER: Final = {"pan": "4929831174420651", "expiry": "12/30", "cvc": "123"}
 CARDS: Final = st.sampled_from([CHALLENGED, CHALLENGED, CHALLENGED, APPROVES, APPROVES, APPROVES, LOCKED, STRANGER])
@@ -38,6 +39,7 @@ ODD_JSON: Final[st.SearchStrategy[Any]] = ODD | st.sampled_from(
 TOKEN: Final = ("scope", "terminal", "currency", "postLink", "grant_type", "invoiceID", "client_id", "client_secret")
 PAYMENT: Final = ("amount", "invoiceId", "accountId", "cardSave", "name", "postLink", "backLink", "language")
 REACHED: Final = {"token", "cryptopay", "page", "form", "acs", "code", "confirm", "refund", "status", "cards"}
+REFUSED: Final = {"token", "cryptopay", "charge", "refund"}
 CODES: Final = st.sampled_from(["", "000000", "1" * 100, "қ", "right", "right", "right"])
 
 
@@ -256,20 +258,26 @@ def test_whatever_is_done_in_whatever_order_is_answered_below_500(http: httpx.Cl
     class Day(Trade):
         pass
 
+    def reached() -> bool:
+        """Say whether something came of what does not depend on more luck, and something was refused."""
+        came = {name for name, status in done if status < 400}
+        return came >= REACHED and {name for name, status in done if status >= 400} >= REFUSED
+
     with httpx.Client(base_url=http.base_url, timeout=PATIENCE_S) as client:
         Day.http, Day.done, Day.two_stage = client, done, stages == 2
-        run_state_machine_as_test(
-            Day,
-            settings=settings(
-                max_examples=ROUNDS,
-                stateful_step_count=STEPS,
-                deadline=None,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-    # Something came of these; what the others take depends on more luck.
-    assert {name for name, status in done if status < 400} >= REACHED
-    assert {name for name, status in done if status >= 400} >= {"token", "cryptopay", "charge", "refund"}
+        for day in range(DAYS):
+            run_state_machine_as_test(
+                Day,
+                settings=settings(
+                    max_examples=ROUNDS,
+                    stateful_step_count=STEPS,
+                    deadline=None,
+                    derandomize=day == 0,
+                    database=None,
+                    phases=[Phase.generate],
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+            if reached():
+                break
+    assert reached(), sorted(done)
