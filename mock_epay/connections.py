@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
 from typing import Any, Final, Self, cast
@@ -17,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from mock_epay.errors import AddressTooLong, Busy, HeadTooLarge, Refusal, TooLarge, TooSlow
+from mock_epay.records import Record, field
 from mock_epay.settings import Settings
 from mock_epay.web import faults
 from mock_epay.wire import contracts, outgoing
@@ -50,8 +50,7 @@ _NO_HTTP: Final = Refusal(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Record, kw_only=True):
     """What all connections of a server share: sizes in bytes, patience in sweeps, and how many each client has."""
 
     head: int

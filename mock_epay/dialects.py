@@ -1,13 +1,12 @@
 """Where the bank's page and the bank's server do not agree: one row for each side."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from mock_epay.model import Dialect
+from mock_epay.records import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spelling:
+class Spelling(Record, kw_only=True):
     """One side of every difference."""
 
     token_ttl_s: int

@@ -1,11 +1,11 @@
 """The cardholder's bank: which card this is and what becomes of an attempt to pay with it. Pure."""
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
 
 from mock_epay import resources
 from mock_epay.model import Card, CardMask, ThreeDs
+from mock_epay.records import Record
 
 # Reason codes, contract §14 of the bank's table.
 APPROVED: Final = 0
@@ -37,16 +37,14 @@ _BRANDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(Record, kw_only=True):
     """An expiry date (`MM/YY`) with the code printed beside it."""
 
     expiry: str
     cvc: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestCard:
+class TestCard(Record, kw_only=True):
     """A published test card. These numbers belong to nobody, so they may be shown whole."""
 
     __test__ = False  # pytest collects classes by name
@@ -58,8 +56,7 @@ class TestCard:
     pairs: tuple[Pair, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnCard:
+class OwnCard(Record, kw_only=True):
     """A card that only the sandbox has: any date and code will do, and its reason code says what becomes of it."""
 
     pan: str
@@ -69,8 +66,7 @@ class OwnCard:
     issuer: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Record, kw_only=True):
     """The issuer's answer to an attempt: 0 approves, any other reason code declines; `why` is for the developer.
 
     With the 3-D Secure of a `challenge` it counts only once the cardholder has answered a question. The rest is what

@@ -1,12 +1,12 @@
 """The things the bank keeps, with the states they may be in."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Literal
 
 from mock_epay.errors import BadField
+from mock_epay.records import Record, Secret, field
 from mock_epay.settings import Settings
 
 _USUAL: Final = Settings()
@@ -76,8 +76,7 @@ class DeliveryState(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hint:
+class Hint(Record, kw_only=True):
     """What in a merchant's request the bank may not like, though the sandbox took it."""
 
     rule: str
@@ -87,8 +86,7 @@ class Hint:
     tag: Literal["documented", "observed", "assumed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terminal:
+class Terminal(Record, kw_only=True):
     """A merchant's point of sale. `tid` is the number the card systems know it by, `shop_id` is for invoice links."""
 
     id: str
@@ -97,18 +95,17 @@ class Terminal:
     two_stage: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merchant:
+class Merchant(Record, kw_only=True):
     """Who sells; the owner of a world. `seed` decides every invented value in it.
 
     What follows the seed are the settings that a merchant may have of its own, by the same names.
     """
 
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: Secret
     name: str
     email: str
-    password: str = field(repr=False)
+    password: Secret
     terminals: tuple[Terminal, ...]
     seed: str
     dialect: Dialect = "documented"
@@ -137,15 +134,14 @@ class Merchant:
         return next((terminal for terminal in self.terminals if terminal.id == terminal_id), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRequest:
+class TokenRequest(Record, kw_only=True):
     """What a merchant asks a token for. Without `invoice_id` it is one for status and operations.
 
     `username` and `password` are those of the cabinet's user, when it is that who asks.
     """
 
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: Secret
     scope: str
     invoice_id: str | None = None
     amount: Decimal | None = None
@@ -153,17 +149,16 @@ class TokenRequest:
     terminal: str | None = None
     post_link: str | None = None
     failure_post_link: str | None = None
-    secret_hash: str | None = field(default=None, repr=False)
+    secret_hash: Secret | None = None
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Secret | None = None
     hints: tuple[Hint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(Record, kw_only=True):
     """OAuth bearer for one operation."""
 
-    value: str = field(repr=False)
+    value: Secret
     request: TokenRequest
     issued_at: datetime
     expires_at: datetime
@@ -175,8 +170,7 @@ class Token:
         return self.request.invoice_id or ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentObject:
+class PaymentObject(Record, kw_only=True):
     """What the shop wants paid, checked: from `halyk.pay`, its own card form, a saved card or an invoice link.
 
     `language` is as sent; `reads` is what it means to the page.
@@ -216,8 +210,7 @@ class PaymentObject:
         return self.failure_back_link or self.back_link
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invoice:
+class Invoice(Record, kw_only=True):
     """The merchant's order, by its number. `paid_by` is the id of the transaction that took the money."""
 
     number: str
@@ -227,8 +220,7 @@ class Invoice:
     paid_by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payer:
+class Payer(Record, kw_only=True):
     """Who pays, as the form, the shop or the sandbox says."""
 
     name: str = ""
@@ -236,14 +228,13 @@ class Payer:
     phone: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkout:
+class Checkout(Record, kw_only=True):
     """One opening of the pay page: so many minutes, so many attempts. `payer` is what its form says."""
 
     id: str
-    token: str = field(repr=False)
+    token: Secret
     order: PaymentObject
-    secret_hash: str = field(repr=False)
+    secret_hash: Secret
     opened_at: datetime
     expires_at: datetime
     attempts_left: int
@@ -263,17 +254,15 @@ class Checkout:
         return self.expires_at if self.state is CheckoutState.OPEN else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(Record, kw_only=True):
     """What the cardholder typed. It lives as long as the attempt; only its mask is ever kept."""
 
-    pan: str = field(repr=False)
-    expiry: str = field(repr=False)
-    cvc: str = field(repr=False)
+    pan: Secret
+    expiry: Secret
+    cvc: Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardMask:
+class CardMask(Record, kw_only=True):
     """All that is kept of a card."""
 
     first: str
@@ -286,8 +275,7 @@ class CardMask:
         return f"{self.first[:first]}...{self.last}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Record, kw_only=True):
     """Where the cardholder's browser seems to be."""
 
     ip: str
@@ -297,8 +285,7 @@ class Place:
     latitude: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
+class Transaction(Record, kw_only=True):
     """The bank's record of one attempt and its life.
 
     `reference` and `approval_code` are empty unless approved. `taken` and `returned` are money, in the order's
@@ -341,8 +328,7 @@ class Transaction:
         return self.status in {Status.AUTH, Status.CHARGE, Status.VERIFIED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
+class Challenge(Record, kw_only=True):
     """The issuer's question to the cardholder, 3-D Secure, in the middle of an attempt.
 
     `outcome` is the reason code that the attempt ends with if the question is answered rightly, `reason_code` the one
@@ -354,10 +340,10 @@ class Challenge:
     transaction_id: str
     invoice_id: str
     checkout_id: str = ""
-    token: str = field(repr=False)
-    secret_hash: str = field(repr=False)
+    token: Secret
+    secret_hash: Secret
     outcome: int
-    code: str = field(repr=False)
+    code: Secret
     pa_req: str
     pa_res: str
     term_url: str = ""
@@ -373,8 +359,7 @@ class Challenge:
         return None if self.settled or self.checkout_id else self.expires_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedCard:
+class SavedCard(Record, kw_only=True):
     """A card that a customer of the shop, its account, may pay with again."""
 
     id: str
@@ -389,8 +374,7 @@ class SavedCard:
     active: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkRequest:
+class LinkRequest(Record, kw_only=True):
     """What a shop asks an invoice link for. `period` is a number with d, h or m behind it."""
 
     order: PaymentObject
@@ -404,14 +388,13 @@ class LinkRequest:
         return int(self.period[:-1]) * {"d": 86_400, "h": 3_600, "m": 60}[self.period[-1]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvoiceLink:
+class InvoiceLink(Record, kw_only=True):
     """An order that waits at an address, for whoever opens it. `token` is the one its latest page was opened with."""
 
     id: str
     order: PaymentObject
     asked: LinkRequest
-    token: str = field(default="", repr=False)
+    token: Secret = ""
     opened: int = 0
     created_at: datetime
     expires_at: datetime
@@ -422,8 +405,7 @@ class InvoiceLink:
         return self.order.invoice_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusAnswer:
+class StatusAnswer(Record, kw_only=True):
     """What check-status finds. `result` is a code that overrules the transaction's own."""
 
     merchant: Merchant
@@ -439,8 +421,7 @@ class Wait(StrEnum):
     OTHER = "another invoice's postlink"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(Record, kw_only=True):
     """One postlink on its way. `due_at` is None while it is held, and once nothing more will be tried.
 
     `spoilt` names what is wrong with it on purpose; `slow_s` are the real seconds that its body takes to be sent;
@@ -463,8 +444,7 @@ class Delivery:
     spoilt: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Record, kw_only=True):
     """One try of a delivery and what the shop answered. `status` is None when nothing came back."""
 
     id: str
@@ -481,8 +461,7 @@ class Attempt:
     milliseconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Record, kw_only=True):
     """Something that happened in a world, in order. `facts` is JSON text."""
 
     number: int

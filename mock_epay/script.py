@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from mock_epay.errors import BadField
 from mock_epay.model import CardMask, PaymentObject, ThreeDs
+from mock_epay.records import Record, replace
 
 SOURCE: Final = "documented: control API, script"
 
@@ -17,8 +17,7 @@ PLACES: Final = ("token", "script", "page", "status", "operations", "payments", 
 Place = Literal["token", "script", "page", "status", "operations", "payments", "cards", "links", "terminals"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Direction:
+class Direction(Record, kw_only=True):
     """What is to become of an attempt; what is not said here is decided as always.
 
     `plan` is how the postlink is delivered. `delay_s` are real seconds between the decision and the payer's answer.
@@ -30,8 +29,7 @@ class Direction:
     delay_s: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextDecision:
+class NextDecision(Record, kw_only=True):
     """A direction for the next attempt, or for the next one to pay this invoice; it has `left` more uses of `times`."""
 
     id: int
@@ -41,8 +39,7 @@ class NextDecision:
     left: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Match(Record, kw_only=True):
     """The conditions of a rule; in texts `*` stands for anything, and an empty one is no condition."""
 
     invoice_id: str = ""
@@ -53,8 +50,7 @@ class Match:
     at_most: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Record, kw_only=True):
     """A direction for each attempt that meets the conditions."""
 
     name: str
@@ -64,8 +60,7 @@ class Rule:
     used: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedFault:
+class PlannedFault(Record, kw_only=True):
     """A service that is to fail: slowly, with a status, with broken JSON, or without an answer.
 
     `after` lets the request take effect first. `times` of None is always; `asked` counts the chances it had.
@@ -89,8 +84,7 @@ class PlannedFault:
         return self.times is not None and self.struck >= self.times
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class Script(Record, kw_only=True):
     """All that is wanted in one merchant's world. `serial` is the number of the latest entry."""
 
     client_id: str
@@ -100,8 +94,7 @@ class Script:
     serial: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Record, kw_only=True):
     """What a script says of one attempt: the direction, if there is one, who gave it, and which rule nearly did."""
 
     then: Direction
@@ -146,8 +139,7 @@ def strike(
     return struck, replace(script, faults=tuple(faults))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class Sending(Record, kw_only=True):
     """One notice of a plan: how many seconds after the decision it goes out, what is wrong with it, what it waits for.
 
     `after_s` of None waits to be released: by hand, or, for another invoice's notice, by that. `until_left` waits until
@@ -161,8 +153,7 @@ class Sending:
     slow_s: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Record, kw_only=True):
     """One way to deliver a postlink: what it takes in brackets, and when not said; its notices; what it is like.
 
     With `holds_page` the customer waits until the shop has answered.

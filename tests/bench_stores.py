@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
@@ -29,6 +28,7 @@ from mock_epay.desk.invoices import Search
 from mock_epay.desk.payments import DirectPayment
 from mock_epay.model import Card, Invoice, Payer, TokenRequest
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.settings import Settings
 from mock_epay.store.homes import store_at
 

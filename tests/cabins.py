@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from playwright.sync_api import Locator, Page, expect
 from worlds import World
 
+from mock_epay import records
 from mock_epay.model import Invoice, Transaction
 from mock_epay.server import Sandbox
 
@@ -49,11 +50,11 @@ def fill_world(sandbox: Sandbox, world: World, count: int) -> None:
             (invoice, *_), (paid, *_) = await work.all(Invoice), await work.all(Transaction)
             for number in range(first, last):
                 name = f"{number:09}"
-                order = replace(
+                order = records.replace(
                     paid.order, invoice_id=name, amount=Decimal(100 + number), description=f"Order {number}"
                 )
-                like = replace(paid, id=str(UUID(int=number)), invoice_id=name, order=order, taken=order.amount)
-                work.save(replace(invoice, number=name, tail=name[-6:], paid_by=like.id), like)
+                like = records.replace(paid, id=str(UUID(int=number)), invoice_id=name, order=order, taken=order.amount)
+                work.save(records.replace(invoice, number=name, tail=name[-6:], paid_by=like.id), like)
                 work.record("transaction.charged", name, transaction=like.id)
 
     for first in range(2, count + 1, _BATCH):

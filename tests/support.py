@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from mock_epay import lz
+from mock_epay import lz, records
 from mock_epay.clock import Clock
 from mock_epay.dialects import SPELLINGS
 from mock_epay.fake import Fake
@@ -258,8 +258,8 @@ def a_transaction(order: PaymentObject | None = None, **changes: Any) -> Transac
 def in_dialect(shop: Shop, dialect: Dialect) -> Shop:
     """Give a shop's merchant another dialect, with the terminal that goes with it, in a new world."""
     spelling = SPELLINGS[dialect]
-    terminals = tuple(replace(terminal, two_stage=spelling.two_stage) for terminal in shop.merchant.terminals)
-    merchant = replace(shop.merchant, dialect=dialect, terminals=terminals, token_ttl_s=spelling.token_ttl_s)
+    terminals = tuple(records.replace(terminal, two_stage=spelling.two_stage) for terminal in shop.merchant.terminals)
+    merchant = records.replace(shop.merchant, dialect=dialect, terminals=terminals, token_ttl_s=spelling.token_ttl_s)
     shop.sandbox.do(shop.sandbox.bank.store.add_merchant(merchant))
     return replace(shop, merchant=merchant)
 

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -28,6 +28,7 @@ from support import (
 )
 from worlds import CONTROL, World, of
 
+from mock_epay import records
 from mock_epay.server import Sandbox
 
 EVIL: Final = "evil.example"
@@ -277,7 +278,7 @@ def visit(customer: Customer) -> Page:
 
 @pytest.mark.slow
 def test_markup_in_an_order_stays_text_wherever_customers_see_it(customer: Customer, shop: Shop) -> None:
-    merchant = replace(shop.merchant, name=MARKUP)
+    merchant = records.replace(shop.merchant, name=MARKUP)
     shop.sandbox.do(shop.sandbox.bank.store.add_merchant(merchant))
     words = {
         "description": MARKUP,
@@ -308,7 +309,7 @@ def test_markup_in_an_order_stays_text_wherever_customers_see_it(customer: Custo
 
 @pytest.mark.slow
 def test_markup_in_a_payment_by_a_shops_own_form_stays_text_on_its_last_page(customer: Customer, shop: Shop) -> None:
-    merchant = replace(shop.merchant, name=MARKUP)
+    merchant = records.replace(shop.merchant, name=MARKUP)
     shop.sandbox.do(shop.sandbox.bank.store.add_merchant(merchant))
     order = shop.order(description=MARKUP, accountId=MARKUP, backLink=None, failureBackLink=None, postLink=None)
     order |= {"terminalId": order.pop("terminal"), "cryptogram": encrypted(shop.http, APPROVES, shop.terminal)}

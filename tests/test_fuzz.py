@@ -28,7 +28,7 @@ from support import (
     new_merchant,
 )
 
-from mock_epay import lz, resources
+from mock_epay import lz, records, resources
 from mock_epay.errors import Refusal
 from mock_epay.model import Dialect, Terminal
 from mock_epay.script import PLANS
@@ -334,7 +334,9 @@ class World:
     def _own(self, shop: Shop) -> Iterator[Shop]:
         """Have a shop like another for a while."""
         known = shop.merchant
-        merchant = replace(known, client_id=f"{known.client_id}-{next(self.numbers)}", terminals=known.terminals)
+        merchant = records.replace(
+            known, client_id=f"{known.client_id}-{next(self.numbers)}", terminals=known.terminals
+        )
         facts = {name: getattr(merchant, name) for name in ("client_id", "client_secret", "dialect", "seed")}
         terminals = [{"id": one.id, "two_stage": one.two_stage} for one in known.terminals]
         shop.http.post(CONTROL, json=facts | {"terminals": terminals}).raise_for_status()

@@ -1,4 +1,3 @@
-import dataclasses
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,6 +21,7 @@ from mock_epay.model import (
     Transaction,
     check_move,
 )
+from mock_epay.records import replace
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 LATER = datetime(2026, 7, 2, tzinfo=UTC)
@@ -103,7 +103,7 @@ def test_a_merchant_knows_its_own_terminals() -> None:
 
 
 def test_a_customer_who_does_not_pay_goes_back_to_the_failure_link_where_there_is_one() -> None:
-    with_link = dataclasses.replace(ORDER, failure_back_link="https://example.kz/failure")
+    with_link = replace(ORDER, failure_back_link="https://example.kz/failure")
 
     assert ORDER.leave_link == "https://example.kz/back"
     assert with_link.leave_link == "https://example.kz/failure"

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from support import APPROVES, Shop, action, state
 
+from mock_epay import records
 from mock_epay.server import Sandbox
 
 FILLED = [re.compile(rf'<input [^>]*name="{name}" [^>]*value="{text}"') for name, text in APPROVES.items()]
@@ -19,7 +20,7 @@ def hints(page: httpx.Response) -> str:
 @pytest.fixture
 def auto_shop(shop: Shop, sandbox: Sandbox) -> Shop:
     """Give a shop whose merchant lets addresses pay."""
-    merchant = replace(shop.merchant, auto_pay=True)
+    merchant = records.replace(shop.merchant, auto_pay=True)
     sandbox.do(sandbox.bank.store.add_merchant(merchant))
     return replace(shop, merchant=merchant)
 

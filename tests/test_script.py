@@ -1,7 +1,6 @@
 """Scripts by themselves: which direction applies, which fault strikes, when notices go out."""
 
 from contextlib import suppress
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,6 +10,7 @@ from support import an_order
 
 from mock_epay.errors import BadField
 from mock_epay.issuer import mask_of
+from mock_epay.records import replace
 from mock_epay.script import (
     Direction,
     Match,

@@ -23,7 +23,7 @@ from support import (
     state,
 )
 
-from mock_epay import issuer
+from mock_epay import issuer, records
 from mock_epay.bank import payments
 from mock_epay.model import Card
 from mock_epay.notes import Notes
@@ -447,8 +447,8 @@ def test_what_is_not_documented_for_a_code_that_is_not_final(shop: Shop) -> None
 
 
 def test_held_money_earns_a_hint(shop: Shop) -> None:
-    terminal = replace(shop.merchant.terminals[0], two_stage=True)
-    merchant = replace(shop.merchant, terminals=(terminal,))
+    terminal = records.replace(shop.merchant.terminals[0], two_stage=True)
+    merchant = records.replace(shop.merchant, terminals=(terminal,))
     shop.sandbox.do(shop.sandbox.bank.store.add_merchant(merchant))
     shop.buy()
     found = ask(shop, "GET /check-status/payment/transaction/000000001", shop.status_token())

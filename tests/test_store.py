@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -48,6 +47,7 @@ from mock_epay.model import (
     TokenRequest,
     Transaction,
 )
+from mock_epay.records import replace
 from mock_epay.store import Due, Hold, Store, UnknownMerchantError, bounds
 from mock_epay.store.bounds import Kept, Tally
 from mock_epay.store.memory import MemoryStore

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from mock_epay.__main__ import main
+from mock_epay.records import Record
 
 WORD: Final = "WITNESS "
 
@@ -48,6 +49,8 @@ def _things(own: set[int]) -> Iterator[Any]:
         seen.add(id(thing))
         if isinstance(thing, str | bytes | bytearray):
             yield thing
+        elif isinstance(thing, Record):  # which the collector does not look into
+            left += [getattr(thing, name) for name in thing.__struct_fields__]
         else:
             left += gc.get_referents(thing)
 

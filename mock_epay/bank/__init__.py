@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
 from typing import Final
@@ -32,6 +31,7 @@ from mock_epay.model import (
     Transaction,
 )
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.script import Place, PlannedFault
 from mock_epay.settings import Settings
 from mock_epay.store import Store, UnknownMerchantError, Work

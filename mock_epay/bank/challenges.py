@@ -1,6 +1,5 @@
 """3-D Secure: the issuer asks the cardholder for a code, in the middle of an attempt."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -8,6 +7,7 @@ from mock_epay.bank import transactions
 from mock_epay.errors import BadField
 from mock_epay.issuer import CODE_WRONG, THREE_DS_FAILED, Decision
 from mock_epay.model import Challenge, ChallengeState, Status, Token, Transaction
+from mock_epay.records import Record, replace
 from mock_epay.store import Work
 
 SOURCE: Final = "observed: 3-D Secure of the own card form"
@@ -16,8 +16,7 @@ UNKNOWN: Final = 690  # reason code
 TRIES: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChallengeView:
+class ChallengeView(Record, kw_only=True):
     """A challenge as the issuer's page shows it."""
 
     challenge: Challenge

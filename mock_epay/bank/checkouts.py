@@ -1,7 +1,6 @@
 """The life of a pay page: opened, paid or given up."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -25,6 +24,7 @@ from mock_epay.model import (
     Transaction,
 )
 from mock_epay.notes import Notes
+from mock_epay.records import Record, replace
 from mock_epay.store import Work
 
 # Reason codes that a page ends with.
@@ -32,8 +32,7 @@ TIME_IS_UP: Final = 504
 TOO_MANY_ATTEMPTS: Final = 505
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckoutView:
+class CheckoutView(Record, kw_only=True):
     """A checkout as its page shows it: with its latest transaction, the shop, and the account's saved cards.
 
     `challenge_id` is that of a question which the cardholder has to answer first. `asked` is what the shop wanted the
@@ -51,8 +50,7 @@ class CheckoutView:
     asked: TokenRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Record, kw_only=True):
     """What is chosen on the form beside the card: a saved one, whether to save it, and what a test wants.
 
     That is how the postlink is delivered, and, if it is not to be as the card or the merchant has it, 3-D Secure.

@@ -1,6 +1,5 @@
 """Invoice links: orders that wait at an address for whoever opens it."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -8,6 +7,7 @@ from mock_epay.bank import checkouts, tokens, transactions
 from mock_epay.errors import BadField, ExpiredLink
 from mock_epay.model import Checkout, CheckoutState, InvoiceLink, LinkRequest, TokenRequest
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.store import Work
 
 SOURCE: Final = "documented: invoice links"

@@ -1,7 +1,6 @@
 """Merchants: what one is made of, from what its owner says and what the settings say."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from mock_epay import fake, resources
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import BadField
 from mock_epay.model import Merchant, Terminal
+from mock_epay.records import replace
 from mock_epay.settings import Settings, chosen, rows
 
 SOURCE: Final = "documented: control API"

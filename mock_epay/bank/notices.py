@@ -1,7 +1,6 @@
 """Postlinks before they go out: which, when, and what they wait for."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,6 +8,7 @@ from mock_epay import script
 from mock_epay.bank import transactions
 from mock_epay.dialects import SPELLINGS
 from mock_epay.model import Delivery, DeliveryState, Status, Token, Transaction, Wait
+from mock_epay.records import replace
 from mock_epay.script import Sending
 from mock_epay.store import Work
 from mock_epay.wire import contracts, outgoing, spoilt

@@ -1,7 +1,6 @@
 """What becomes of money that was held or taken: charge, cancel, refund."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -10,6 +9,7 @@ from mock_epay.bank.tokens import ALREADY_DONE
 from mock_epay.errors import BadField
 from mock_epay.model import Status, Transaction
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.store import Work
 
 SOURCE: Final = "documented: operations charge, cancel, refund"

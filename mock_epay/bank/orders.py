@@ -1,12 +1,12 @@
 """What every way to pay asks of an order before it begins."""
 
-from dataclasses import replace
 from typing import Final
 
 from mock_epay.bank import tokens
 from mock_epay.errors import BadField
 from mock_epay.model import Invoice, PaymentObject, TokenRequest
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.store import Work
 from mock_epay.wire import incoming
 

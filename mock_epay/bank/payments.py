@@ -1,6 +1,5 @@
 """Payments that a shop's server asks for: with the card of its own form, or with a saved one."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -9,6 +8,7 @@ from mock_epay.errors import BadField
 from mock_epay.issuer import THREE_DS_FAILED, Decision
 from mock_epay.model import Challenge, ChallengeState, Payer, PaymentObject, Status, Token, Transaction
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.store import Work
 
 _TIME_IS_UP: Final = 504  # reason code

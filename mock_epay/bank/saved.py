@@ -1,12 +1,12 @@
 """The cards that a shop's customers have saved: of each only what its mask tells."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from mock_epay.errors import BadField, Refusal
 from mock_epay.fake import Fake
 from mock_epay.model import SavedCard, Transaction
+from mock_epay.records import replace
 from mock_epay.store import Work
 
 SOURCE: Final = "documented: saved cards"

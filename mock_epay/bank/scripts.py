@@ -1,7 +1,6 @@
 """How a script takes part: before the issuer is asked, and where a service is to fail."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import count
 from typing import Final
 
@@ -9,6 +8,7 @@ from mock_epay import script
 from mock_epay.fake import Fake
 from mock_epay.issuer import UNKNOWN_CARD, Decision
 from mock_epay.model import PaymentObject
+from mock_epay.records import replace
 from mock_epay.script import NextDecision, Place, PlannedFault, Rule, Script
 from mock_epay.store import Work
 

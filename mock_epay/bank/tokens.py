@@ -1,7 +1,6 @@
 """Tokens, and the invoice numbers they are asked for."""
 
 import hmac
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -10,6 +9,7 @@ from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import BadField, InvalidClient, InvalidToken, SpentToken
 from mock_epay.model import Hint, Invoice, Merchant, Token, TokenRequest
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.store import Work
 
 REQUEST: Final = "documented: payment page, request for a token"

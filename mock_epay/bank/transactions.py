@@ -1,6 +1,5 @@
 """The record of one attempt to pay: how it begins, how it is decided, who is told."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from mock_epay.bank.tokens import ALREADY_DONE
 from mock_epay.fake import Fake
 from mock_epay.issuer import APPROVED, Decision
 from mock_epay.model import Invoice, Payer, PaymentObject, Status, Transaction, check_move
+from mock_epay.records import replace
 from mock_epay.store import Work
 
 _HAPPENED: Final = {

@@ -4,7 +4,6 @@ import asyncio
 import difflib
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import count
@@ -34,6 +33,7 @@ from mock_epay.model import (
 )
 from mock_epay.notes import Notes
 from mock_epay.postlinks import Courier
+from mock_epay.records import Record, field, replace
 from mock_epay.script import NextDecision, PlannedFault, Rule, Script
 from mock_epay.store import UnknownMerchantError, Work
 from mock_epay.store.bounds import Tally
@@ -49,8 +49,7 @@ K = TypeVar("K", Transaction, Delivery)
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockFace:
+class ClockFace(Record, kw_only=True):
     """What a merchant's clock shows, what fell due while it was turned, and what lies ahead."""
 
     now: datetime
@@ -59,8 +58,7 @@ class ClockFace:
     due: Sequence[Happening]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(Record, kw_only=True):
     """What is other in a postlink that is sent once more: its address, its whole body, or fields of that.
 
     A field of None is taken out; what is empty leaves things as they were.

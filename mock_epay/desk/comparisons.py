@@ -3,16 +3,15 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from mock_epay.model import Delivery, PaymentObject, TokenRequest, Transaction
+from mock_epay.records import Record
 from mock_epay.wire.outgoing import number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class Compared(Record, kw_only=True):
     """One field as each of the three has it; None where one does not carry it."""
 
     field: str

@@ -1,13 +1,13 @@
 """The list of invoices: what a line tells of each, which of them are meant, and in which order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 from mock_epay.desk import stories
 from mock_epay.errors import BadField
 from mock_epay.model import Delivery, DeliveryState, Hint, Invoice, InvoiceLink, Status, Token, Transaction
+from mock_epay.records import Record
 from mock_epay.store import Work
 from mock_epay.store.search import NONE, Sought
 
@@ -16,8 +16,7 @@ ORDERS: Final = ("oldest", "newest")
 MOST: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search(Sought):
+class Search(Sought, kw_only=True):
     """Which invoices are meant, in which order; `behind` is the invoice that the page before ended with.
 
     `numbers` are the only ones that are looked at, in this order.
@@ -45,8 +44,7 @@ class Search(Sought):
                 raise BadField(field, value, f"one of {', '.join(known)}, or {NONE}", SOURCE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(Record, kw_only=True):
     """An invoice in a line: with what was made of it so far, and when something happened to it."""
 
     invoice: Invoice
@@ -69,8 +67,7 @@ class Line:
         return self.deliveries[-1] if self.deliveries else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Record, kw_only=True):
     """Some of the invoices that are meant, and how many are; `last_event` is the number of the world's latest event."""
 
     lines: Sequence[Line]

@@ -1,7 +1,6 @@
 """Payments without a browser: the shop's part, the page's and the cardholder's, through the same code as always."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Literal
 
@@ -10,6 +9,7 @@ from mock_epay.bank import Bank, tokens
 from mock_epay.bank.checkouts import Choice
 from mock_epay.errors import BadField
 from mock_epay.model import Card, Challenge, Invoice, Merchant, Payer, Status, Token, Transaction
+from mock_epay.records import Record, Secret
 from mock_epay.store import Work
 from mock_epay.wire import incoming
 
@@ -33,8 +33,7 @@ _TOKEN_FIELDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirectPayment:
+class DirectPayment(Record, kw_only=True):
     """A payment that a test asks for: the payment object's fields as texts, the card, and how 3-D Secure is answered.
 
     Without `token` the one that the shop has asked for the invoice serves, or else a new one.
@@ -47,7 +46,7 @@ class DirectPayment:
     answer: Answer = "pass"
     token: str = ""
     plan: str = ""
-    secret_hash: str = field(default="", repr=False)
+    secret_hash: Secret = ""
 
 
 async def pay(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Transaction:

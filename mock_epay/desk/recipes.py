@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from mock_epay.bank import merchants
 from mock_epay.desk.stories import Timeline
 from mock_epay.fake import Fake
 from mock_epay.model import Card, Delivery, Event, Merchant, PaymentObject, Status, Transaction
+from mock_epay.records import Record, field, replace
 from mock_epay.settings import Settings
 from mock_epay.wire.outgoing import number
 
@@ -27,8 +27,7 @@ _CARRIED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Record, kw_only=True):
     """One thing to do: `pay` with a card, `open` a page, make a `link`, `wait` until its time is over, or an operation.
 
     What is `fresh` begins on a page of its own. `decision` is what a script has to say first; `challenge` what the
@@ -47,8 +46,7 @@ class Step:
     seconds: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(Record, kw_only=True):
     """How an invoice is made to happen again in a world of its own, and what is there in the end.
 
     `merchant` is what the world's owner has that is not usual. `notices` are the codes of each postlink, None where a

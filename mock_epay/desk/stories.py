@@ -3,7 +3,6 @@
 import difflib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
@@ -26,6 +25,7 @@ from mock_epay.model import (
     Token,
     Transaction,
 )
+from mock_epay.records import Record
 from mock_epay.store import Work
 from mock_epay.wire import outgoing
 
@@ -65,16 +65,14 @@ _WHERE: Final[dict[Status, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Record, kw_only=True):
     """A postlink with each try to deliver it."""
 
     delivery: Delivery
     attempts: Sequence[Attempt]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
+class Timeline(Record, kw_only=True):
     """All that is known of an invoice. `challenge` is the issuer's question that it waits for."""
 
     invoice: Invoice

@@ -2,13 +2,13 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 from mock_epay.bank import Bank
 from mock_epay.model import Challenge, Checkout, Delivery
 from mock_epay.postlinks import Courier
+from mock_epay.records import Record
 from mock_epay.store import Due, StoreError, UnknownMerchantError
 
 CLOSED: Final = "closed"
@@ -18,8 +18,7 @@ Thing = Checkout | Delivery | Challenge
 _NAMES: Final[dict[type, str]] = {Delivery: "postlink", Checkout: "page", Challenge: "challenge"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class Happening(Record, kw_only=True):
     """Something that falls due, or has: `result` is what came of it, empty when it lies ahead."""
 
     at: datetime

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NoReturn, Self
@@ -18,6 +18,7 @@ from mock_epay.fake import Fake
 from mock_epay.model import Attempt, Delivery, DeliveryState
 from mock_epay.postlinks.roads import Roads
 from mock_epay.postlinks.tries import DELIVERED, Letter, Outcome
+from mock_epay.records import replace
 from mock_epay.store import Store, StoreError, UnknownMerchantError
 
 if TYPE_CHECKING:

@@ -171,7 +171,7 @@ async def post(session: aiohttp.ClientSession, letter: Letter, host: str, roads:
             timeout=timeout,
             server_hostname=named.host if address != named and named.scheme == "https" else None,
         ) as response:
-            sent += response.request_info.headers.items()
+            sent += ((str(name), text) for name, text in response.request_info.headers.items())
             answer, whole = await _read_some(response)
             if not letter.keep:
                 response.close()

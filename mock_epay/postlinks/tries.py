@@ -1,13 +1,13 @@
 """One try to bring a notice to a shop: what goes out, and what came of it."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from mock_epay.records import Record
 
 DELIVERED: Final = "delivered"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Record, kw_only=True):
     """What came of one attempt at an address. Without an answer `status` is None, and `headers` are not known.
 
     It is `stale` if a connection that was kept turned out to be closed.
@@ -21,8 +21,7 @@ class Outcome:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class Letter(Record, kw_only=True):
     """One notice as it goes out: where to, how many real seconds the shop has, and how many the body takes.
 
     With `keep` the connection may serve another one.

@@ -1,11 +1,14 @@
 """What has happened in a world, in order and by invoice: the latest events as they are, the others in blocks."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from mock_epay.model import Event
 from mock_epay.store.blocks import EACH, fold, unfold
 from mock_epay.store.index import Index
 from mock_epay.store.shelves import FRESH
+
+_FORM: Final = list[Event]
 
 
 class Annals:
@@ -40,12 +43,12 @@ class Annals:
         if number >= folded:
             return self._fresh[number - folded :]
         first = number - (number - folded) % EACH
-        events = [event for start in range(first, folded, EACH) for event in unfold(self._blocks[start])]
+        events = [event for start in range(first, folded, EACH) for event in unfold(self._blocks[start], _FORM)]
         return events[number - first :] + self._fresh
 
     def of(self, invoice_id: str) -> list[Event]:
         """Return what happened to an invoice."""
-        blocks = [unfold(self._blocks[start]) for start in self._blocks_of.of(invoice_id)]
+        blocks = [unfold(self._blocks[start], _FORM) for start in self._blocks_of.of(invoice_id)]
         events = [event for block in (*blocks, self._fresh) for event in block if event.invoice_id == invoice_id]
         return [event for event in events if event.number > self._forgotten]
 
@@ -53,7 +56,7 @@ class Annals:
         """Let go of so many of the oldest events."""
         self._forgotten += count
         while self._blocks and (start := next(iter(self._blocks))) + EACH <= self._forgotten:
-            for invoice_id in _invoices(unfold(self._blocks.pop(start))):
+            for invoice_id in _invoices(unfold(self._blocks.pop(start), _FORM)):
                 self._blocks_of.remove(invoice_id, start)
         if self._forgotten > self._folded:
             del self._fresh[: self._forgotten - self._folded]

@@ -8,7 +8,6 @@ by itself.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
 from typing import Final
@@ -23,6 +22,7 @@ from mock_epay.model import (
     SavedCard,
     Token,
 )
+from mock_epay.records import Record
 from mock_epay.store.shapes import SHAPES, Stored
 
 SEARCHED: Final = 16  # orders under way that are passed over in search of one that is not
@@ -32,16 +32,14 @@ _UNSENT: Final = {DeliveryState.QUEUED, DeliveryState.HELD}
 _NUMBERS: Final = {kind: attrgetter(shape.order) for kind, shape in SHAPES.items() if shape.order}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(Record, kw_only=True):
     """How many there are of something, and how many there were that are forgotten."""
 
     kept: int = 0
     forgotten: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Record, kw_only=True):
     """What there is of one world, or of all.
 
     `bodies` are tries of postlinks; `waiting` are postlinks that are still to be sent, or never were.
@@ -54,8 +52,7 @@ class Tally:
     waiting: Kept
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Record, kw_only=True):
     """What counts of an order when it may have to go."""
 
     number: str

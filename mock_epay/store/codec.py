@@ -1,14 +1,15 @@
-"""Things as JSON text, and back: what a database keeps of a frozen dataclass."""
+"""Things as JSON text, and back: what a database keeps of a record."""
 
 import json
 from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from mock_epay.records import Record, needed_fields
 
 T = TypeVar("T")
 _Convert = Callable[[Any], Any]
@@ -48,8 +49,8 @@ def _ways(kind: Any) -> tuple[_Convert, _Convert]:
     if get_origin(kind) is tuple:
         plain, back = _ways(get_args(kind)[0])
         return lambda value: [plain(one) for one in value], lambda value: tuple(back(one) for one in value)
-    if is_dataclass(kind):
-        return _of_dataclass(kind)
+    if issubclass(kind, Record):
+        return _of_record(kind)
     assert issubclass(kind, StrEnum), kind
     return _same, kind
 
@@ -69,10 +70,10 @@ def _optional(kind: Any) -> tuple[_Convert, _Convert]:
     )
 
 
-def _of_dataclass(kind: Any) -> tuple[_Convert, _Convert]:
+def _of_record(kind: type[Record]) -> tuple[_Convert, _Convert]:
     hints = get_type_hints(kind)
-    ways = {one.name: _ways(hints[one.name]) for one in fields(kind)}
-    needed = {one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING}
+    ways = {name: _ways(hints[name]) for name in kind.__struct_fields__}
+    needed = needed_fields(kind)
 
     def plain(thing: object) -> dict[str, Any]:
         return {name: way(getattr(thing, name)) for name, (way, _) in ways.items()}

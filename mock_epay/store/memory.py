@@ -397,7 +397,9 @@ class _World:
     def __init__(self, merchant: Merchant, before: int) -> None:
         self.merchant = merchant
         self.clock = Clock()
-        self.things: dict[type, Shelf[Stored]] = {kind: Shelf() for kind in SHAPES}
+        self.things: dict[type, Shelf[Stored]] = {
+            kind: Shelf(kind, bounds.under_way) if shape.falls_due else Shelf(kind) for kind, shape in SHAPES.items()
+        }
         self.found: dict[tuple[type, str], Index[str]] = {
             (kind, attribute): Index() for kind, attributes in _FOUND_BY.items() for attribute in attributes
         }

@@ -1,10 +1,10 @@
 """What orders are searched by: the state of what is latest in them, and the words that stand in them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from mock_epay.model import Delivery, Invoice, InvoiceLink, PaymentObject, Transaction
+from mock_epay.records import Record
 from mock_epay.store.bounds import number_of
 from mock_epay.store.shapes import Stored
 
@@ -14,8 +14,7 @@ SEARCHED: Final[tuple[type[Stored], ...]] = (Invoice, Transaction, Delivery, Inv
 _BETWEEN: Final = "\n"  # lest something be found that begins in one text and ends in the next
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class Sought(Record, kw_only=True):
     """Which orders are meant. What is empty limits nothing.
 
     `status` and `reason_code` are those of the latest transaction, `postlink` is the state of the latest of those.

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -18,11 +17,11 @@ from mock_epay.model import (
     Token,
     Transaction,
 )
+from mock_epay.records import Record
 from mock_epay.script import Script
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Record, kw_only=False):
     """How a kind of thing is kept: the attribute that names it, those it is found by, whether it falls due.
 
     `order` is the attribute with the number of the order that it belongs to, and is forgotten with.

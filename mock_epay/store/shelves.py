@@ -3,21 +3,24 @@
 Objects that live long are what a garbage collector stops the process for, and weigh ten times what they say.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
+from mock_epay.records import Record
 from mock_epay.store.blocks import EACH, fold, unfold
 
-T = TypeVar("T", bound=object)
+T = TypeVar("T", bound=Record)
 
-FRESH: Final = 256  # things that stay as they are: orders under way are mostly among these
+FRESH: Final = 256  # things that stay as they are though nothing is to happen to them; they may be asked for soon
 
 
 class Shelf(Generic[T]):
-    """Things by key, in the order in which their keys came."""
+    """Things of a kind by key, in the order in which their keys came. Such as are `under_way` stay out of blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[T], under_way: Callable[[T], bool] = lambda _: False) -> None:
+        self._form = dict[str, kind]  # type: ignore[valid-type]
+        self._under_way = under_way
         self._things: dict[str, T | bytes] = {}
         self._fresh: dict[str, None] = {}
 
@@ -39,6 +42,8 @@ class Shelf(Generic[T]):
     def __setitem__(self, key: str, thing: T) -> None:
         self._things[key] = thing
         self._fresh.pop(key, None)
+        if self._under_way(thing):
+            return
         self._fresh[key] = None
         if len(self._fresh) >= FRESH + EACH:
             self._fold(list(islice(self._fresh, EACH)))
@@ -57,7 +62,7 @@ class Shelf(Generic[T]):
 
     def _fold(self, keys: list[str]) -> None:
         """Make one block of some things; it is there until none of them stands in it any more."""
-        block = fold({key: self._things[key] for key in keys})
+        block = fold({key: self[key] for key in keys})
         for key in keys:
             self._things[key] = block
             del self._fresh[key]
@@ -65,5 +70,5 @@ class Shelf(Generic[T]):
     def _unfolded(self, key: str, thing: T | bytes) -> T:
         if not isinstance(thing, bytes):
             return thing
-        found: T = unfold(thing)[key]
+        found: T = unfold(thing, self._form)[key]
         return found

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Final
 
 from mock_epay import issuer
 from mock_epay.model import Card, Payer
+from mock_epay.records import Record, replace
 
 NOBODY: Final = Payer()
 
@@ -19,8 +19,7 @@ _AMEX_CODE: Final = 4
 _CODE: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardForm:
+class CardForm(Record, kw_only=True):
     """What the cardholder sent. `problems` names by field what has to be mended; without any, `card` may be tried.
 
     `saved_card` is the id of a saved card, of which only the code was asked. `save_card` is None when nothing was said.

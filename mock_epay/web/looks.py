@@ -1,6 +1,5 @@
 """What the address of a page asks of its looks: the widget's frame, another language, the sandbox's tools. Pure."""
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
@@ -8,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.requests import Request
 
 from mock_epay.model import Language
+from mock_epay.records import Record, replace
 from mock_epay.web.render import LANG
 
 _SHORT: Final = "isShortForm"
@@ -17,8 +17,7 @@ _CARD: Final = "autofill"
 _SWITCH: Final = {"on": True, "off": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Looks:
+class Looks(Record, kw_only=True):
     """How a page is to look. Each of its links carries that on, so nothing has to be remembered.
 
     `short` pages stand in the widget's frame. None means that nothing is asked, or nothing that makes sense.

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache, partial, wraps
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ from mock_epay.errors import (
 )
 from mock_epay.model import Card, Checkout, CheckoutState, Language, Payer, Status
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.settings import THREE_DS
 from mock_epay.web import cardform, faults, forms, guard, panel, render
 from mock_epay.web.looks import Looks

@@ -2,20 +2,19 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from mock_epay import quoting
 from mock_epay.desk.recipes import Recipe
+from mock_epay.records import Record
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Language:
+class Language(Record, kw_only=True):
     """One way to write a recipe down: its template, how it quotes values, and how a file of it is called."""
 
     template: str

@@ -4,7 +4,6 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +12,7 @@ from mock_epay import issuer, resources, script
 from mock_epay.errors import BadField, Refusal
 from mock_epay.model import LinkRequest
 from mock_epay.notes import Notes
+from mock_epay.records import Record
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule
 from mock_epay.settings import RETRY_PROFILES
 from mock_epay.wire import incoming
@@ -47,8 +47,7 @@ _LINK: Final = {"email": "recipient_contact", "phone": "recipient_contact_sms"} 
 _USUAL_CARD: Final = next(iter(issuer.test_cards()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockTurn:
+class ClockTurn(Record, kw_only=True):
     """What is to become of a clock, in this order."""
 
     freeze: bool = False
@@ -202,8 +201,7 @@ def faults(fields: Mapping[str, Any]) -> list[PlannedFault]:
     return [PlannedFault(id=0, **_floats(row)) for row in fields["faults"]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentRequest:
+class PaymentRequest(Record, kw_only=True):
     """A payment without a browser: the payment object's fields and the pay form's, as texts, and what else was said."""
 
     fields: Mapping[str, str]

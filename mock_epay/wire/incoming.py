@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from mock_epay import addresses, lz, resources
 from mock_epay.errors import BadField, InvalidToken, NotSimulated, excerpt
 from mock_epay.model import Language, LinkRequest, PaymentObject, TokenRequest
 from mock_epay.notes import Notes
+from mock_epay.records import Record, Secret, replace
 from mock_epay.wire.contracts import AMOUNT_INVALID, check_request, near_names
 
 # Every spelling of a token request's fields that is not the schema's own, and the hint for it.
@@ -99,12 +99,11 @@ _BOOLEANS: Final = {"true": True, "false": False}
 _BOOLEAN_FIELDS: Final = ("cardSave", "autoBackLink", "recurrent")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardPayment:
+class CardPayment(Record, kw_only=True):
     """A payment that a shop's server asks for: the order, and the card, as a cryptogram or by its saved id."""
 
     order: PaymentObject
-    cryptogram: str = field(default="", repr=False)
+    cryptogram: Secret = ""
     saved_card: str = ""
 
 

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
 from mock_epay.fake import Fake
 from mock_epay.model import Status, Transaction
+from mock_epay.records import replace
 
 Body = dict[str, Any]
 
