@@ -1,6 +1,7 @@
 """The sandbox on a socket: in the foreground, or in a thread beside a test."""
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
@@ -79,6 +80,7 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
     with _doors(settings) as doors:
 
         def ready() -> None:
+            gc.freeze()  # the program itself is never garbage, and takes the collector longer than all else
             announce(doors.url, doors.tls_url)
 
         if settings.workers > 1:

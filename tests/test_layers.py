@@ -61,7 +61,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "clock dialects notes",
         "model resources",
         "settings",
-        "records",
+        "records compact",
         "errors",
         "wire",  # holds nothing: its rooms are above
         "web.demo",  # at the bottom: an outsider, that meets the sandbox over HTTP as any shop does
@@ -75,7 +75,7 @@ HOMES: Final = {
     "cryptography": {"cryptogram"},
     "faker": {"fake"},
     "httptools": {"connections"},
-    "msgspec": {"records", "store.blocks"},
+    "msgspec": {"compact", "records", "store.blocks"},
     "jinja2": {"web.demo", "web.recipes", "web.render", "web.spoken"},
     "jsonschema": {"wire.contracts"},
     "markupsafe": {"web.render", "web.spoken"},

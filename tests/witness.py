@@ -25,6 +25,7 @@ def _testify() -> None:
 
 def _held(needles: list[str]) -> list[str]:
     """Return the needles that stand in a text or in bytes which something still refers to."""
+    gc.unfreeze()
     gc.collect()
     own = {id(needles), *map(id, needles)}
     as_bytes = {needle: needle.encode() for needle in needles}

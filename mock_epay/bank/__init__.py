@@ -32,7 +32,7 @@ from mock_epay.model import (
 )
 from mock_epay.notes import Notes
 from mock_epay.records import replace
-from mock_epay.script import Place, PlannedFault
+from mock_epay.script import Place, PlannedFault, Script
 from mock_epay.settings import Settings
 from mock_epay.store import Store, UnknownMerchantError, Work
 from mock_epay.store.shapes import Stored
@@ -397,8 +397,10 @@ class Bank:
 
     async def strike(self, at: Place, client_id: str | None) -> PlannedFault | None:
         """Return the fault that is to strike a service of a merchant's now."""
+        if not client_id or await self.store.owner(Script, client_id) is None:
+            return None
         with suppress(UnknownMerchantError):
-            async with self.store.work(client_id or "") as work:
+            async with self.store.work(client_id) as work:
                 return await scripts.strike(work, at)
         return None
 

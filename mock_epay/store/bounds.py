@@ -92,7 +92,9 @@ def first_to_go(oldest: Iterable[Order], merchant: Merchant, over: int) -> Order
     """Return which of the orders, the oldest of which comes first, goes next; None if all may stay for now."""
     if over <= 0:
         return None
-    some = list(islice(oldest, SEARCHED))
-    spared = [order for order in some if not order.under_way]
-    anyhow = some if over > _SPARED * merchant.keep_transactions else []
-    return next(iter(spared or anyhow), None)
+    first = None
+    for order in islice(oldest, SEARCHED):
+        if not order.under_way:
+            return order
+        first = first or order
+    return first if over > _SPARED * merchant.keep_transactions else None

@@ -1,11 +1,11 @@
 """How each kind of thing is kept."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from mock_epay.compact import as_json
 from mock_epay.model import (
     Attempt,
     Challenge,
@@ -51,14 +51,12 @@ Stored = Token | Invoice | Checkout | Transaction | Delivery | Attempt | Challen
 
 def facts_text(facts: Mapping[str, object]) -> str:
     """Return the facts of an event as JSON: moments as ISO 8601, money as numbers."""
-    return _as_json(facts)
+    return as_json({name: _plain(fact) for name, fact in facts.items()})
 
 
 def _plain(fact: object) -> object:
     if isinstance(fact, datetime):
         return fact.isoformat()
-    assert isinstance(fact, Decimal)
-    return int(fact) if fact == fact.to_integral_value() else float(fact)
-
-
-_as_json: Final = json.JSONEncoder(ensure_ascii=False, default=_plain).encode
+    if isinstance(fact, Decimal):
+        return int(fact) if fact == fact.to_integral_value() else float(fact)
+    return fact

@@ -4,7 +4,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -81,14 +81,17 @@ def _urlencoded(_: str, body: bytes) -> dict[str, str]:
         pairs = body.decode().replace("+", " ").split("&", _MOST_FIELDS)
         if len(pairs) > _MOST_FIELDS:
             raise ValueError("too many fields")
-        return {_decoded(name): _decoded(text) for name, _, text in (pair.partition("=") for pair in pairs if pair)}
+        return dict(_pair(pair) for pair in pairs if pair)
     except ValueError:
         rule = f"at most {_MOST_FIELDS} form fields in UTF-8"
         raise BadField("body", None, rule, "application/x-www-form-urlencoded") from None
 
 
-def _decoded(text: str) -> str:
-    return unquote(text, errors="strict") if "%" in text else text
+def _pair(pair: str) -> tuple[str, str]:
+    name, _, text = pair.partition("=")
+    if "%" in pair:
+        return unquote_to_bytes(name).decode(), unquote_to_bytes(text).decode()
+    return name, text
 
 
 def _json(_: str, body: bytes) -> dict[str, str]:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mock_epay import resources
+from mock_epay.compact import as_json
 from mock_epay.errors import BadField, InvalidClient, InvalidScope, Refusal, UnsupportedGrant, excerpt
 from mock_epay.notes import Notes
 from mock_epay.wire import quick
@@ -23,7 +24,6 @@ AMOUNT_INVALID: Final = 470
 DESCRIPTION_TOO_LONG: Final = 3298
 _CODES: Final = {"amount": AMOUNT_INVALID, "description": DESCRIPTION_TOO_LONG}
 _NAMES_OF_ORDERS: Final = frozenset({"invoiceId", "invoice_id"})  # without one there is no order to be lenient about
-_as_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _MAKES_USELESS: Final = frozenset({"type", "const"})  # keywords whose break leaves a value that no rule can use
 _NEAR: Final = 0.85  # as difflib measures it
 _MOST_COMPARED: Final = 50  # fields; to compare names takes longer than all else that is done with them
@@ -98,7 +98,7 @@ def encode(name: str, body: Mapping[str, object] | Sequence[object], *, check: b
         jsonschema.ValidationError: the sandbox was about to send what its own schema forbids.
 
     """
-    text = _as_json(body)
+    text = as_json(body)
     if check and not _quick(name)(read := json.loads(text)):
         _validator(name).validate(read)
     return text.encode("utf-8", "replace")

@@ -115,10 +115,8 @@ def token_request(fields: Mapping[str, str], notes: Notes) -> TokenRequest:
 
     """
     filled: dict[str, Any] = {name: kept for name, text in fields.items() if (kept := text.strip())}
-    for alias, (name, rule) in _ALIASES.items():
-        if alias in filled:
-            notes.remark(rule, alias, filled[alias], meant=name)
-            filled.setdefault(name, filled.pop(alias))
+    if not filled.keys().isdisjoint(_ALIASES):
+        _rename(filled, notes)
     check_request("token-request", filled, notes)
     _check_postlinks(filled, _TOKEN_REQUEST)
     near_names("token-request", filled, notes)
@@ -142,6 +140,14 @@ def token_request(fields: Mapping[str, str], notes: Notes) -> TokenRequest:
         username=filled.get("username"),
         password=filled.get("password"),
     )
+
+
+def _rename(filled: dict[str, Any], notes: Notes) -> None:
+    """Give fields the names that they have in the document."""
+    for alias, (name, rule) in _ALIASES.items():
+        if alias in filled:
+            notes.remark(rule, alias, filled[alias], meant=name)
+            filled.setdefault(name, filled.pop(alias))
 
 
 def payment_object(pairs: Mapping[str, str], notes: Notes) -> tuple[PaymentObject, str]:
