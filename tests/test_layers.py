@@ -36,6 +36,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "desk.comparisons",
         "bank postlinks",
         "postlinks.letters",
+        "postlinks.lines",
         "postlinks.roads postlinks.tries",
         "bank.links",
         "bank.checkouts bank.payments bank.operations",
@@ -70,11 +71,10 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
 
 # Each package from elsewhere, and the modules it lives in.
 HOMES: Final = {
-    "aiohttp": {"postlinks", "postlinks.letters", "web.demo"},
     "asyncpg": {"store.sql.postgres"},
     "cryptography": {"cryptogram"},
     "faker": {"fake"},
-    "httptools": {"connections"},
+    "httptools": {"connections", "postlinks.lines"},
     "msgspec": {"compact", "records", "store.blocks"},
     "jinja2": {"web.demo", "web.recipes", "web.render", "web.spoken"},
     "jsonschema": {"wire.contracts"},
@@ -100,7 +100,7 @@ HOMES: Final = {
         "web.reference",
         "web.table",
     },
-    "urllib3": {"client"},
+    "urllib3": {"client", "web.demo"},
     "uvicorn": {"connections", "server"},
     "yarl": {"addresses", "postlinks", "postlinks.letters", "postlinks.roads"},
 }

@@ -10,13 +10,13 @@ import ssl
 import struct
 import subprocess
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-import aiohttp
 import pytest
 from support import PATIENCE_S, Receiver, Shop, eventually, new_merchant
 
@@ -223,6 +223,9 @@ def add(sandbox: Sandbox, name: str) -> Merchant:
         ),
         pytest.param(says(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), "status 404", 404, "", id="404"),
         pytest.param(says(SORRY), "status 500", 500, "sorry", id="500"),
+        pytest.param(says(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK), "delivered", 200, "ok", id="103"),
+        pytest.param(says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), "status 101", 101, "", id="101"),
+        pytest.param(says(OK.replace(b"\r\n", b"\n")), "delivered", 200, "ok", id="bare line feeds"),
         pytest.param(says(b"HTTP/1.1 304 Not Modified\r\n\r\n"), "redirected", 304, "", id="304"),
         pytest.param(says(b"\x00\x01\x02\r\n\r\n"), "garbled", None, "", id="bytes"),
         pytest.param(says(b"SSH-2.0-OpenSSH_9.2\r\n"), "garbled", None, "", id="another protocol"),
@@ -260,6 +263,14 @@ def test_a_notice_says_that_it_is_json_and_who_sends_it(shop: Shop) -> None:
     assert "\r\ncontent-type: application/json\r\n" in head
     assert "\r\nuser-agent: mock-epay/" in head
     assert f"\r\ncontent-length: {len(BODY)}\r\n" in head
+
+
+def test_a_name_and_password_in_the_address_are_told_as_such(shop: Shop) -> None:
+    with raw(says(OK)) as receiver:
+        queue(shop.sandbox, shop.merchant, receiver.url.replace("//", "//tea:s%20t@"))
+        head = receiver.wait()[0].decode()
+    assert f"\r\nAuthorization: Basic {b64encode(b'tea:s t').decode()}\r\n" in head
+    assert f"\r\nHost: {receiver.url.removeprefix('http://')}\r\n" in head
 
 
 def test_a_payment_is_told_to_a_shop(shop: Shop, shop_server: Receiver) -> None:
@@ -365,6 +376,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(shop: Shop, tmp_path: 
         ("http://[::1/", {"bad address"}),
         (f"http://{'a' * 64}.kz/", {"bad address"}),
         ("nonsense", {"bad address"}),
+        ("ftp://shop.example.kz/", {"bad address"}),
         ("http://169.254.169.254/latest/meta-data/", {"blocked"}),
         ("http://[::ffff:169.254.169.254]/", {"blocked"}),
         ("http://[fe80::1]/", {"blocked"}),
@@ -381,20 +393,18 @@ def test_an_address_that_leads_nowhere_good_is_not_reached(shop: Shop, url: str,
 
 def test_what_nobody_thought_of_costs_an_attempt_and_not_the_courier(shop: Shop) -> None:
     queue(shop.sandbox, shop.merchant, "//host/without/scheme")
-    assert attempts(shop)[0].result == "failed"
+    assert attempts(shop)[0].result == "bad address"
     with raw(says(OK)) as receiver:
         queue(shop.sandbox, shop.merchant, receiver.url, "000000002")
         receiver.wait()
 
 
 def test_a_client_that_fails_by_itself_is_a_failed_attempt() -> None:
-    async def try_closed() -> tries.Outcome:
-        session = aiohttp.ClientSession()
-        await session.close()
-        letter = tries.Letter(url="http://127.0.0.1/", body=BODY, patience_s=1)
-        return await letters.carry(session, letter, Roads())
+    async def try_it() -> tries.Outcome:
+        letter = tries.Letter(url="http://127.0.0.1/", body=cast("bytes", None), patience_s=1)
+        return await letters.Post(Roads()).carry(letter)
 
-    assert asyncio.run(try_closed()) == tries.Outcome(result="failed", url="http://127.0.0.1/")
+    assert asyncio.run(try_it()) == tries.Outcome(result="failed", url="http://127.0.0.1/")
 
 
 def test_a_hanging_shop_delays_itself_alone() -> None:

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from importlib import import_module
-from typing import TYPE_CHECKING, Final, NoReturn, Self
+from typing import Final, NoReturn, Self
 from weakref import WeakValueDictionary
 
 from yarl import URL
@@ -16,15 +15,11 @@ from mock_epay.bank import notices
 from mock_epay.clock import stopwatch
 from mock_epay.fake import Fake
 from mock_epay.model import Attempt, Delivery, DeliveryState
+from mock_epay.postlinks.letters import Post
 from mock_epay.postlinks.roads import Roads
 from mock_epay.postlinks.tries import DELIVERED, Letter, Outcome
 from mock_epay.records import replace
 from mock_epay.store import Store, StoreError, UnknownMerchantError
-
-if TYPE_CHECKING:
-    from aiohttp import ClientSession
-
-    Carry = Callable[[ClientSession, Letter, Roads], Awaitable[Outcome]]
 
 OUTDATED: Final = "outdated"
 
@@ -55,19 +50,16 @@ class Courier:
     def __init__(self, store: Store, roads: Roads | None = None, tell: Tell | None = None) -> None:
         self._store = store
         self._tell = tell or (lambda *_: None)
-        self._roads = roads or Roads()
         self._lanes: dict[_Key, _Lane] = {}
         self._crowd = _CROWD
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._opening: asyncio.Task[tuple[ClientSession, Carry]] | None = None
+        self._post = Post(roads or Roads())
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._opening is not None:
-            session, _carry = await self._opening
-            await session.close()
+        self._post.close()
 
     async def finish(self) -> None:
         """Wait a moment for what shops have before them already; what waits behind it stays where it is."""
@@ -103,7 +95,6 @@ class Courier:
             if await work.get(Delivery, delivery.id) != delivery:
                 return OUTDATED
             merchant = work.merchant
-        session, carry = await self._client()
         elapsed = stopwatch()
         letter = Letter(
             url=delivery.url,
@@ -113,19 +104,11 @@ class Courier:
             slow_s=delivery.slow_s,
             keep=crowded,
         )
-        outcome = await carry(session, letter, self._roads)
+        outcome = await self._post.carry(letter)
         milliseconds = elapsed()
         self._tell(outcome.result, milliseconds / 1000)
         await self._record(client_id, delivery, outcome, milliseconds)
         return outcome.result
-
-    async def _client(self) -> "tuple[ClientSession, Carry]":
-        """Return what posts notices. To import it takes as long as to start all else, so the first notice does that."""
-        if self._opening is None:
-            self._opening = asyncio.create_task(_open(self._roads))
-        if not self._opening.done():
-            await asyncio.wait({self._opening})
-        return self._opening.result()
 
     async def forget(self, client_id: str) -> None:
         """Let go of all that waits or is on its way for a merchant whose world has ended.
@@ -201,11 +184,6 @@ class Courier:
             )
             if delivered:
                 await notices.others(work, tried.invoice_id)
-
-
-async def _open(roads: Roads) -> "tuple[ClientSession, Carry]":
-    letters = await asyncio.to_thread(import_module, "mock_epay.postlinks.letters")
-    return letters.new_session(roads), letters.carry
 
 
 def _attempt(tried: Delivery, outcome: Outcome, at: datetime, milliseconds: float) -> Attempt:

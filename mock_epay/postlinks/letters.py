@@ -2,17 +2,17 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextvars import ContextVar
-from functools import partial
-from typing import Any, Final
+import ssl
+from base64 import b64encode
+from functools import cache, lru_cache
+from ipaddress import ip_address
+from typing import Final, NamedTuple
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from mock_epay import __version__, addresses
+from mock_epay.clock import stopwatch
+from mock_epay.postlinks.lines import Answer, DisconnectedError, GarbledError, Line
 from mock_epay.postlinks.roads import BlockedAddressError, Roads
 from mock_epay.postlinks.tries import DELIVERED, Letter, Outcome
 
@@ -20,115 +20,172 @@ REFUSED: Final = "refused"
 DISCONNECTED: Final = "disconnected"
 
 _NOBODY_THERE: Final = {REFUSED, "dns"}
-_ANSWER_KEPT: Final = 4096  # bytes
-_ANSWER_READ: Final = 65_536  # bytes
-_ANSWER_HEARD: Final = 131_072  # bytes, with its head, and as they come
 _KEPT_S: Final = 0.5  # how long a connection is kept that may serve another notice
 _DROPS: Final = 20  # of a slow body
-_HEADERS: Final = {
-    "Content-Type": "application/json",
-    "Accept": "*/*",
-    "User-Agent": f"mock-epay/{__version__}",
-}
+_PORTS: Final = {"http": 80, "https": 443}
+_HEADERS: Final = (
+    ("Content-Type", "application/json"),
+    ("Accept", "*/*"),
+    ("Accept-Encoding", "gzip"),
+    ("User-Agent", f"mock-epay/{__version__}"),
+)
 
-# Which connection takes the notice that a task is posting: one that was kept, unless a new one had to be made.
-_connection: Final = ContextVar("_connection", default="")
-_KEPT, _NEW = "kept", "new"
+_Headers = tuple[tuple[str, str], ...]
+
+
+class _StaleError(Exception):
+    """A connection that was kept turned out to be closed."""
+
 
 # What can go wrong, the first match names it.
 _RESULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (BlockedAddressError, "blocked"),
     (TimeoutError, "timeout"),
-    (aiohttp.ClientConnectorDNSError, "dns"),
-    (aiohttp.ClientSSLError, "tls"),
-    (aiohttp.ClientConnectorError, REFUSED),
-    (aiohttp.ServerDisconnectedError, DISCONNECTED),
-    (aiohttp.ClientOSError, DISCONNECTED),
-    (aiohttp.InvalidURL, "bad address"),
-    (aiohttp.ClientError, "garbled"),
+    (socket.gaierror, "dns"),
+    (ssl.SSLError, "tls"),
+    (_StaleError, DISCONNECTED),
+    (DisconnectedError, DISCONNECTED),
+    (GarbledError, "garbled"),
+    (OSError, REFUSED),
     (ValueError, "bad address"),
-    (Exception, "failed"),  # a fault of ours or the client's: it costs one attempt, never the courier
+    (Exception, "failed"),  # a fault of ours: it costs one attempt, never the courier
 )
 
 
-def new_session(roads: Roads) -> aiohttp.ClientSession:
-    """Return a client for postlinks."""
-    return aiohttp.ClientSession(
-        connector=Connector(limit=0, keepalive_timeout=_KEPT_S, resolver=GuardedResolver(roads)),
-        headers=_HEADERS,
-        cookie_jar=aiohttp.DummyCookieJar(),  # what one shop sets is no other's business
-    )
+class _Door(NamedTuple):
+    """Where a connection leads to, and the name that a certificate must have there; without TLS there is none."""
+
+    host: str
+    port: int
+    name: str | None
 
 
-class Connector(aiohttp.TCPConnector):
-    """Connects to shops, and soon hears no more of one that has too much to say.
-
-    Notes who gets a new connection and not a kept one; aiohttp's tracing, which tells that too, is dear.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._factory = partial(Line, loop=self._loop)  # type: ignore[assignment]
-
-    async def _create_connection(self, *request: Any) -> Any:
-        _connection.set(_NEW)
-        return await super()._create_connection(*request)
-
-
-class Line(ResponseHandler):
-    """A connection to a shop.
-
-    Answers that announce another one (1xx), or chunks of a byte each, would keep the parser busy without end, and with
-    it everybody: what is behind the limit is left to the patience that a notice has anyway.
-    """
-
-    _left = _ANSWER_HEARD
-
-    def set_response_params(self, **options: Any) -> None:
-        """Begin to hear an answer."""
-        self._left = _ANSWER_HEARD
-        super().set_response_params(**options)
-
-    def data_received(self, data: bytes) -> None:
-        """Hear as much as is left."""
-        super().data_received(data[: self._left])
-        self._left = max(0, self._left - len(data))
-        if not self._left and self.transport is not None:
-            self.transport.pause_reading()
-
-
-class GuardedResolver(AbstractResolver):
-    """Looks names up and refuses those that lead to a forbidden address. What it returns is what is connected to."""
+class Post:
+    """Brings notices to shops over HTTP, and keeps a connection for a moment where another notice is to follow."""
 
     def __init__(self, roads: Roads) -> None:
-        self._inner = aiohttp.ThreadedResolver()
         self._roads = roads
+        self._kept: dict[_Door, list[Line]] = {}
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Look a name up.
+    def close(self) -> None:
+        """Let go of the connections that are kept."""
+        for door in list(self._kept):
+            while line := self._take(door):
+                line.transport.abort()
+
+    async def carry(self, letter: Letter) -> Outcome:
+        """Post a notice once, by the first of its roads on which somebody takes it; say what came of it."""
+        outcome = None
+        left = self._roads.of(letter.url)
+        while left:
+            outcome, left = _after(outcome, await self._post(letter, left[0]), left)
+        assert outcome is not None
+        return outcome
+
+    async def _post(self, letter: Letter, host: str) -> Outcome:
+        """Post a notice once to this host and say what came of it, when its patience is over at the latest.
+
+        Redirects are not followed; any 2xx accepts.
+        """
+        reached = letter.url
+        try:
+            named = URL(letter.url)
+            address = named.with_host(host) if host else named
+            reached = str(address)
+            self._roads.check_host(addresses.receiver(reached))
+            headers = _headers(named, letter)
+            answer = await self._exchange(_door(address, named), _request(named, headers), letter)
+        except Exception as wrong:  # noqa: BLE001
+            result = next(name for kind, name in _RESULTS if isinstance(wrong, kind))
+            return Outcome(result=result, url=reached, stale=isinstance(wrong, _StaleError))
+        return Outcome(
+            result=_judge(answer.status) if answer.whole else "too large",
+            url=reached,
+            headers=headers,
+            status=answer.status,
+            answer=answer.body.decode("utf-8", "replace"),
+        )
+
+    async def _exchange(self, door: _Door, head: bytes, letter: Letter) -> Answer:
+        """Send a request on a connection that was kept, or else on a new one; return its answer."""
+        patience_s, elapsed = letter.patience_s + letter.slow_s, stopwatch()
+        kept = self._take(door)
+        if kept is None:
+            async with asyncio.timeout(patience_s):
+                line = await self._connected(door, letter.connect_s)
+        else:
+            line = kept
+        patience = asyncio.get_running_loop().call_later(patience_s - elapsed() / 1000, line.give_up)
+        again = False
+        try:
+            answer = await line.ask(_pieces(head, letter), letter.slow_s / _DROPS)
+            again = letter.keep and answer.whole and line.reusable
+        except DisconnectedError:
+            if kept is not None and line.silent:
+                raise _StaleError from None
+            raise
+        finally:
+            patience.cancel()
+            if again:
+                self._keep(door, line)
+            else:
+                line.answer.cancel()
+                line.transport.abort()
+        return answer
+
+    async def _connected(self, door: _Door, patience_s: float) -> Line:
+        """Connect, with so many seconds for each address that the host's name leads to."""
+        loop = asyncio.get_running_loop()
+        trusted = None if door.name is None else await asyncio.to_thread(_trusted)
+        failures: list[OSError] = []
+        for address in await self._look_up(door):
+            try:
+                async with asyncio.timeout(patience_s):
+                    _, line = await loop.create_connection(
+                        Line, address, door.port, ssl=trusted, server_hostname=door.name
+                    )
+            except OSError as wrong:
+                failures.append(wrong)
+            else:
+                return line
+        raise failures[0]
+
+    async def _look_up(self, door: _Door) -> list[str]:
+        """Return the addresses of a host. What was checked is what is connected to, so no name can change meanwhile.
 
         Raises:
-            BlockedAddressError: it leads where none may go.
+            BlockedAddressError: its name leads where none may go.
 
         """
-        found = await self._inner.resolve(host, port, family)
-        self._roads.check_found(host, [one["host"] for one in found])
+        if _is_address(door.host):
+            return [door.host]
+        rows = await asyncio.get_running_loop().getaddrinfo(door.host, door.port, type=socket.SOCK_STREAM)
+        found = list(dict.fromkeys(str(row[4][0]) for row in rows))
+        self._roads.check_found(door.host, found)
         return found
 
-    async def close(self) -> None:
-        """Do nothing: the resolver that this one asks holds nothing open."""
+    def _take(self, door: _Door) -> Line | None:
+        """Take a connection that was kept and still is one."""
+        lines = self._kept.pop(door, [])
+        while lines:
+            line = lines.pop()
+            line.rest.cancel()
+            if not line.lost:
+                if lines:
+                    self._kept[door] = lines
+                return line
+        return None
 
+    def _keep(self, door: _Door, line: Line) -> None:
+        line.rest = asyncio.get_running_loop().call_later(_KEPT_S, self._end, door, line)
+        self._kept.setdefault(door, []).append(line)
 
-async def carry(session: aiohttp.ClientSession, letter: Letter, roads: Roads) -> Outcome:
-    """Post a notice once, by the first of its roads on which somebody takes it; say what came of it."""
-    outcome = None
-    left = roads.of(letter.url)
-    while left:
-        outcome, left = _after(outcome, await post(session, letter, left[0], roads), left)
-    assert outcome is not None
-    return outcome
+    def _end(self, door: _Door, line: Line) -> None:
+        line.transport.close()
+        lines = self._kept[door]
+        lines.remove(line)
+        if not lines:
+            del self._kept[door]
 
 
 def _after(before: Outcome | None, tried: Outcome, roads: list[str]) -> tuple[Outcome | None, list[str]]:
@@ -144,57 +201,35 @@ def _after(before: Outcome | None, tried: Outcome, roads: list[str]) -> tuple[Ou
     return before or tried, roads[1:]
 
 
-async def post(session: aiohttp.ClientSession, letter: Letter, host: str, roads: Roads) -> Outcome:
-    """Post a notice once to this host and say what came of it, when its patience is over at the latest.
-
-    Redirects are not followed; any 2xx accepts.
-    """
-    sent: list[tuple[str, str]] = []
-    _connection.set(_KEPT)
-    reached = letter.url
-    timeout = aiohttp.ClientTimeout(total=letter.patience_s + letter.slow_s, sock_connect=letter.connect_s)
-    try:
-        named = URL(letter.url)
-        address = named.with_host(host) if host else named
-        reached = str(address)
-        roads.check_host(addresses.receiver(reached))
-        headers = {} if letter.keep else {"Connection": "close"}
-        if address != named:
-            headers["Host"] = _host_header(named)
-        if letter.slow_s:
-            headers["Content-Length"] = str(len(letter.body))
-        async with session.post(
-            address,
-            data=_dripping(letter.body, letter.slow_s) if letter.slow_s else letter.body,
-            headers=headers,
-            allow_redirects=False,
-            timeout=timeout,
-            server_hostname=named.host if address != named and named.scheme == "https" else None,
-        ) as response:
-            sent += ((str(name), text) for name, text in response.request_info.headers.items())
-            answer, whole = await _read_some(response)
-            if not letter.keep:
-                response.close()
-            result = _judge(response.status) if whole else "too large"
-            return Outcome(result=result, url=reached, headers=tuple(sent), status=response.status, answer=answer)
-    except Exception as wrong:  # noqa: BLE001
-        result = next(name for kind, name in _RESULTS if isinstance(wrong, kind))
-        stale = result == DISCONNECTED and _connection.get() == _KEPT and not sent
-        return Outcome(result=result, url=reached, headers=tuple(sent), stale=stale)
+def _door(address: URL, named: URL) -> _Door:
+    port = address.port
+    if address.scheme not in _PORTS or not port:
+        raise ValueError(address)
+    return _Door(address.raw_host or "", port, named.raw_host if address.scheme == "https" else None)
 
 
-def _host_header(named: URL) -> str:
+def _headers(named: URL, letter: Letter) -> _Headers:
+    """Return what stands in the head; `Host` is what the shop calls itself, whichever way leads there."""
     host = named.host_subcomponent or ""
-    return host if named.is_default_port() else f"{host}:{named.port}"
+    own = [("Host", host if named.is_default_port() else f"{host}:{named.port}")]
+    if named.user is not None:
+        user = f"{named.user}:{named.password or ''}"
+        own.append(("Authorization", f"Basic {b64encode(user.encode()).decode()}"))
+    how = () if letter.keep else (("Connection", "close"),)
+    return (*own, *_HEADERS, *how, ("Content-Length", str(len(letter.body))))
 
 
-async def _dripping(body: bytes, seconds: float) -> AsyncIterator[bytes]:
-    """Give a body piece by piece, so that all of it takes so many seconds."""
-    size = max(1, len(body) // _DROPS)
-    drops = [body[start : start + size] for start in range(0, len(body), size)]
-    for drop in drops:
-        await asyncio.sleep(seconds / len(drops))
-        yield drop
+def _request(named: URL, headers: _Headers) -> bytes:
+    lines = "".join(f"{name}: {text}\r\n" for name, text in headers)
+    return f"POST {named.raw_path_qs} HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+def _pieces(head: bytes, letter: Letter) -> list[bytes]:
+    """Give a request as it goes out: whole, or so that its body takes some time."""
+    if not letter.slow_s:
+        return [head + letter.body]
+    size = max(1, -(-len(letter.body) // _DROPS))
+    return [head, *(letter.body[start : start + size] for start in range(0, len(letter.body), size))]
 
 
 def _judge(status: int) -> str:
@@ -203,13 +238,16 @@ def _judge(status: int) -> str:
     return "redirected" if status // 100 == 3 else f"status {status}"  # noqa: PLR2004
 
 
-async def _read_some(response: aiohttp.ClientResponse) -> tuple[str, bool]:
-    """Read an answer, which may never end; return its first kilobytes, and whether it ended in time."""
-    kept = bytearray()
-    read = 0
-    async for chunk in response.content.iter_any():
-        read += len(chunk)
-        kept += chunk[: _ANSWER_KEPT - len(kept)]
-        if read > _ANSWER_READ:
-            break
-    return kept.decode("utf-8", "replace"), read <= _ANSWER_READ
+@lru_cache(256)
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return whom this machine trusts; to read that takes a moment."""
+    return ssl.create_default_context()

@@ -8,6 +8,7 @@ It imports nothing of the bank, so what it does can be copied into a real shop. 
     browser  GET /demo/orders/{n}/thanks: believes the notice, never the return
 """
 
+import asyncio
 import functools
 import hmac
 import itertools
@@ -514,22 +515,22 @@ def _compact(value: object) -> str:
 async def _call(
     method: str, url: str, *, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
 ) -> tuple[int, dict[str, object]]:
-    import aiohttp  # noqa: PLC0415 - takes a moment that a sandbox whose demo nobody opens need not spend
-
-    body = aiohttp.FormData(dict(form), default_to_multipart=True) if form else None
-    limit = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=limit) as session,
-            session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
-        ):
-            status, answer = response.status, await response.read()
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise Refused(502, f"the sandbox does not answer at {url}: {error}") from error
+    status, answer = await asyncio.to_thread(_ask, method, url, form, headers)
     try:
         return status, _object(_parsed(answer))
     except Refused:
         raise Refused(502, f"the sandbox answers HTTP {status} at {url}, without a JSON object") from None
+
+
+def _ask(method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str] | None) -> tuple[int, bytes]:
+    import urllib3  # noqa: PLC0415 - takes a moment that a sandbox whose demo nobody opens need not spend
+
+    with urllib3.PoolManager(timeout=ANSWER_SECONDS, retries=False) as pool:
+        try:
+            answer = pool.request(method, url, fields=form, headers=headers, redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise Refused(502, f"the sandbox does not answer at {url}: {error}") from error
+        return answer.status, answer.data
 
 
 def _reason(status: int, answer: Mapping[str, object]) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import string
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +20,8 @@ from mock_epay import cryptogram, lz
 from mock_epay.bank import Bank, merchants
 from mock_epay.errors import NotSimulated, PlannedRefusal, Refusal
 from mock_epay.notes import Notes
+from mock_epay.postlinks.lines import Answer as ShopsAnswer
+from mock_epay.postlinks.lines import DisconnectedError, GarbledError, Line
 from mock_epay.settings import Settings
 from mock_epay.store.memory import MemoryStore
 from mock_epay.web import create_app, faults, forms
@@ -85,6 +87,11 @@ def sealed_card(data: bytes) -> None:
             cryptogram.decrypt(b64encode(_key().encrypt(data[:_SEALED_BYTES], PKCS1v15())).decode())
 
 
+def answers(data: bytes) -> None:
+    """Hear anything as a shop's answer, whole or byte by byte, which must come to the same."""
+    assert heard([data]) == heard(data[at : at + 1] for at in range(len(data)))
+
+
 def requests(data: bytes) -> None:
     """Answer any request: a line with method and address, one with the type of the body, and the body."""
     if any(word in unquote_to_bytes(data) for word in _LEFT_OUT):
@@ -103,17 +110,51 @@ TARGETS: Final[Mapping[str, Target]] = {
     "token": token,
     "payment_object": payment_object,
     "sealed_card": sealed_card,
+    "answers": answers,
     "requests": requests,
 }
 # How many of a hundred inputs go to each, by what one costs: to open a cryptogram takes milliseconds.
 SHARES: Final[Mapping[str, int]] = {
-    "codec": 30,
-    "fields": 30,
+    "codec": 25,
+    "fields": 25,
     "token": 15,
     "payment_object": 12,
     "sealed_card": 3,
+    "answers": 10,
     "requests": 10,
 }
+
+
+def heard(pieces: Iterable[bytes]) -> ShopsAnswer | str:
+    """Return what comes of an answer that arrives in these pieces, behind which the shop ends the connection."""
+    return _loop().run_until_complete(_heard(pieces))
+
+
+async def _heard(pieces: Iterable[bytes]) -> ShopsAnswer | str:
+    line = Line()
+    line.connection_made(_Nowhere())
+    for piece in pieces:
+        line.data_received(piece)
+    line.connection_lost(None)
+    try:
+        return await line.answer
+    except (DisconnectedError, GarbledError) as wrong:
+        return type(wrong).__name__
+
+
+class _Nowhere(asyncio.Transport):
+    """A connection without another end."""
+
+    def abort(self) -> None:
+        """Do nothing."""
+
+    def pause_reading(self) -> None:
+        """Do nothing: so much is never given."""
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    return asyncio.new_event_loop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
