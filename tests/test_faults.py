@@ -1,7 +1,8 @@
 """Faults on demand: slow, refused, broken off, dropped; where, how often, and with what effect."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Final
 
@@ -11,6 +12,12 @@ from support import APPROVES, Shop, action, encrypted, state
 from worlds import World, new_world
 
 from mock_epay import lz
+from mock_epay.bank import Bank, merchants, scripts
+from mock_epay.model import Merchant
+from mock_epay.script import PlannedFault, Script
+from mock_epay.settings import Settings
+from mock_epay.store.memory import MemoryStore
+from mock_epay.store.shapes import Stored
 
 Call = Callable[[World], httpx.Response]
 
@@ -151,3 +158,41 @@ def test_faults_are_one_merchants_own(world: World, shop: Shop) -> None:
     assert shop.token()["access_token"]
     assert world.token(client_id="nobody").status_code == 401
     assert world.token().status_code == 503
+
+
+class Ending(MemoryStore):
+    """A store in which a world ends as soon as somebody knows that it has a script; `end` is how."""
+
+    def __init__(self, end: Callable[["Ending", Merchant], Awaitable[object]]) -> None:
+        super().__init__()
+        self.end = end
+
+    async def owner(self, kind: type[Stored], key: str) -> str | None:
+        """See `Store`."""
+        found = await super().owner(kind, key)
+        if found and kind is Script:
+            await self.end(self, self.world(found).merchant)
+        return found
+
+
+async def dropped(store: Ending, merchant: Merchant) -> None:
+    await store.drop_merchant(merchant.client_id)
+
+
+async def begun_anew(store: Ending, merchant: Merchant) -> None:
+    await store.add_merchant(merchant)
+
+
+@pytest.mark.parametrize("end", [dropped, begun_anew])
+def test_a_fault_of_a_world_that_has_just_ended_does_not_strike(
+    end: Callable[[Ending, Merchant], Awaitable[object]],
+) -> None:
+    async def strike() -> PlannedFault | None:
+        store, settings = Ending(end), Settings()
+        merchant = merchants.make(merchants.built_in()[0], settings)
+        await store.add_merchant(merchant)
+        async with store.work(merchant.client_id) as work:
+            await scripts.add(work, faults=[PlannedFault(id=0, at="token", drop=True)])
+        return await Bank(store, settings).strike("token", merchant.client_id)
+
+    assert asyncio.run(strike()) is None

@@ -22,6 +22,7 @@ class Shop:
     """A shop that keeps its connections, and knows when they end."""
 
     answers: list[bytes]
+    hasty: bool = False  # answers what it has only begun to hear
     connections: int = 0
     ended: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
     url: str = ""
@@ -31,7 +32,8 @@ class Shop:
         self.connections += 1
         self.visits.append(asyncio.current_task())
         while head := await self._head(reader):
-            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+            if not self.hasty:
+                await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
             writer.write(self.answers.pop(0))
         writer.close()
         with suppress(ConnectionError):
@@ -113,6 +115,16 @@ async def _not_if_it_babbles_later() -> None:
         await shop.end()
         assert (await bring()).result == "delivered"
         assert shop.connections == 2
+
+
+def test_who_answers_before_all_is_said_is_told_no_more() -> None:
+    async def told() -> Outcome:
+        async with trade(OK) as (shop, _, post):
+            shop.hasty = True
+            slow = Letter(url=shop.url, body=b"{}", patience_s=PATIENCE_S, slow_s=20 * PATIENCE_S)
+            return await asyncio.wait_for(post.carry(slow), PATIENCE_S)
+
+    assert asyncio.run(told()).result == "delivered"
 
 
 @pytest.mark.parametrize(
