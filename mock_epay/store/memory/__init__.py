@@ -9,8 +9,8 @@ from mock_epay.clock import Clock
 from mock_epay.model import Attempt, Challenge, Checkout, Delivery, Event, Invoice, Merchant, Transaction
 from mock_epay.store import Due, Hear, UnknownMerchantError, bounds
 from mock_epay.store.bounds import Kept, Tally
-from mock_epay.store.index import Index
 from mock_epay.store.memory.agenda import Agenda
+from mock_epay.store.memory.index import Index
 from mock_epay.store.memory.work import MemoryWork
 from mock_epay.store.memory.world import World
 from mock_epay.store.shapes import SHAPES, Stored

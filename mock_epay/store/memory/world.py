@@ -9,12 +9,12 @@ from typing import Final, cast
 from mock_epay.clock import Clock
 from mock_epay.model import Delivery, Event, Merchant
 from mock_epay.store import bounds
-from mock_epay.store.annals import Annals
 from mock_epay.store.bounds import Order
-from mock_epay.store.index import Index
-from mock_epay.store.orders import Name, Orders
+from mock_epay.store.memory.annals import Annals
+from mock_epay.store.memory.index import Index
+from mock_epay.store.memory.orders import Name, Orders
+from mock_epay.store.memory.shelves import Shelf
 from mock_epay.store.shapes import SHAPES, Stored
-from mock_epay.store.shelves import Shelf
 
 _FOUND_BY: Final = {
     kind: tuple(dict.fromkeys([*shape.found_by, *[shape.order] * (shape.order not in {"", shape.key})]))
