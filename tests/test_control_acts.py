@@ -14,7 +14,8 @@ from mock_epay import handler_check
 from mock_epay.bank import Bank
 from mock_epay.settings import Settings
 from mock_epay.store import UnknownMerchantError
-from mock_epay.store.memory import MemoryStore, MemoryWork
+from mock_epay.store.memory import MemoryStore
+from mock_epay.store.memory.work import MemoryWork
 from mock_epay.web import create_app
 
 THREAD: Final = "the check of a handler"

@@ -15,11 +15,11 @@ from worlds import new_world
 
 from mock_epay.model import Event, Hint, Invoice, Token, TokenRequest
 from mock_epay.records import Record
-from mock_epay.store.annals import Annals
-from mock_epay.store.blocks import EACH, fold, unfold
-from mock_epay.store.index import Index
+from mock_epay.store.memory.annals import Annals
+from mock_epay.store.memory.blocks import EACH, fold, unfold
+from mock_epay.store.memory.index import Index
+from mock_epay.store.memory.shelves import FRESH, Shelf
 from mock_epay.store.shapes import SHAPES
-from mock_epay.store.shelves import FRESH, Shelf
 
 st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from mock_epay.clock import Clock
-from mock_epay.model import Challenge, Checkout, Delivery, Merchant
+from mock_epay.model import Challenge, Checkout, Delivery, Event, Merchant
 from mock_epay.store import bounds, search
 from mock_epay.store.codec import decode
 from mock_epay.store.shapes import SHAPES, Stored
@@ -87,6 +87,18 @@ def searched(thing: Stored) -> tuple[str | None, int | None, str | None]:
 def read(kind: str, body: str) -> Stored:
     """Read a thing."""
     return decode(_KINDS[kind], body)
+
+
+def event_of(row: Row) -> Event:
+    """Read an event."""
+    number, at_us, kind, invoice_id, facts = row
+    return Event(number=number, at=moment_of(at_us), kind=kind, invoice_id=invoice_id, facts=facts)
+
+
+def event_row(client_id: str, event: Event) -> tuple[object, ...]:
+    """Return what stands in the columns of `events`."""
+    invoice_id, facts = storable(event.invoice_id), storable(event.facts)
+    return (client_id, event.number, us_of(event.at), event.kind, invoice_id, facts)
 
 
 def _ready_us(clock: Clock, due_us: int | None) -> int | None:

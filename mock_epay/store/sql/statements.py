@@ -4,8 +4,6 @@ from typing import Final
 
 from mock_epay.store.search import NONE
 
-VERSION: Final = "CREATE TABLE IF NOT EXISTS mock_epay_schema (version INTEGER NOT NULL)"
-
 _WORLD: Final = "SELECT merchant, shift_us, frozen_us, last_event, invoices, serial, life, held_by FROM worlds"
 _LEFT_HELD: Final = """FROM worlds
     WHERE held_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM workers WHERE name = held_by)"""

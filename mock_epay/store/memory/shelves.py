@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from mock_epay.records import Record
-from mock_epay.store.blocks import EACH, fold, unfold
+from mock_epay.store.memory.blocks import EACH, fold, unfold
 
 T = TypeVar("T", bound=Record)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from mock_epay.model import Event
-from mock_epay.store.blocks import EACH, fold, unfold
-from mock_epay.store.index import Index
-from mock_epay.store.shelves import FRESH
+from mock_epay.store.memory.blocks import EACH, fold, unfold
+from mock_epay.store.memory.index import Index
+from mock_epay.store.memory.shelves import FRESH
 
 _FORM: Final = list[Event]
 
