@@ -73,6 +73,9 @@ def test_what_follows_from_an_answer_is_answered_as_the_document_says(near: Sand
             return {"base_url": near.url, "headers": {"Accept": "application/json"}}
 
         def before_call(self, case: Any) -> None:
+            # Steps that clients fold away before they ask would lead elsewhere.
+            steps = dict(case.path_parameters or {})
+            case.path_parameters = {name: text if str(text).strip("./") else "nobody" for name, text in steps.items()}
             case.query = _tame(case.query)
             if isinstance(case.body, dict):
                 case.body = _tame(case.body)
