@@ -22,6 +22,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "server",
         "handler_check ready",
         "client",
+        "client.clock client.line",
         "tls journal connections",
         "web",
         "web.acs web.meter",
@@ -100,7 +101,7 @@ HOMES: Final = {
         "web.reference",
         "web.table",
     },
-    "urllib3": {"client", "web.demo"},
+    "urllib3": {"client.line", "web.demo"},
     "uvicorn": {"connections", "server"},
     "yarl": {"addresses", "postlinks", "postlinks.letters", "postlinks.roads"},
 }
