@@ -10,7 +10,7 @@ from mock_epay import addresses, lz, resources
 from mock_epay.errors import BadField, InvalidToken, NotSimulated, excerpt
 from mock_epay.model import Language, LinkRequest, PaymentObject, TokenRequest
 from mock_epay.notes import Notes
-from mock_epay.records import Record, Secret, replace
+from mock_epay.records import Record, Secret
 from mock_epay.wire.contracts import AMOUNT_INVALID, check_request, near_names
 
 # Every spelling of a token request's fields that is not the schema's own, and the hint for it.
@@ -259,18 +259,6 @@ def access_token(pairs: Mapping[str, str]) -> str:
 def page_language(text: str) -> Language:
     """Return the pay page's language for any spelling of it; Russian when there is no telling."""
     return _LANGUAGES.get(text.strip()[:2].lower(), "rus")
-
-
-def with_links(order: PaymentObject, request: TokenRequest, notes: Notes) -> PaymentObject:
-    """Give an order the postlink addresses that count: its own, else the token's (assumed)."""
-    if order.post_link and request.post_link and order.post_link != request.post_link:
-        notes.remark("postlink-differs", "postLink", order.post_link)
-    post_link = order.post_link or request.post_link or ""
-    if post_link and addresses.is_local(addresses.receiver(post_link)):
-        notes.remark("postlink-local", "postLink", post_link)
-    return replace(
-        order, post_link=post_link, failure_post_link=order.failure_post_link or request.failure_post_link or ""
-    )
 
 
 def operation_amount(query: Mapping[str, str], body: Mapping[str, str]) -> Decimal | None:
