@@ -13,7 +13,7 @@ from support import a_transaction
 from mock_epay import lz, resources
 from mock_epay.errors import BadField, Refusal
 from mock_epay.notes import Notes
-from mock_epay.wire import contracts, incoming, outgoing
+from mock_epay.wire import bodies, contracts, links, orders, outgoing, tokens
 
 
 @pytest.mark.parametrize(
@@ -51,25 +51,25 @@ def test_money_is_a_number_and_whole_when_it_is_whole(amount: str, written: floa
     ],
 )
 def test_a_language_is_known_in_each_of_its_spellings(text: str, reads: str) -> None:
-    assert incoming.page_language(text) == reads
+    assert orders.page_language(text) == reads
 
 
 def test_json_numbers_and_booleans_become_the_text_that_stood_there() -> None:
     body = b'{"amount": 100.00, "a": 12345678901234567890, "b": true, "c": false, "d": null, "e": "x"}'
-    read = incoming.json_fields(body)
+    read = bodies.json_fields(body)
     assert read == {"amount": "100.00", "a": "12345678901234567890", "b": "true", "c": "false", "d": "", "e": "x"}
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"\xff", b"1", b'{"a": {}}', b'{"a": []}'])
 def test_json_that_holds_no_fields_is_refused(body: bytes) -> None:
     with pytest.raises(BadField):
-        incoming.json_fields(body)
+        bodies.json_fields(body)
 
 
 def test_only_http_addresses_are_links() -> None:
-    assert incoming.link(" https://example.kz/a?b#c ") == "https://example.kz/a?b#c"
+    assert links.link(" https://example.kz/a?b#c ") == "https://example.kz/a?b#c"
     for text in ("", "javascript:alert(1)", "//example.kz", "http://", "data:text/html,x", "ftp://example.kz/"):
-        assert incoming.link(text) is None
+        assert links.link(text) is None
 
 
 def test_an_approved_reason_is_empty_and_others_have_words_in_the_pages_language() -> None:
@@ -105,7 +105,7 @@ REQUEST = {"grant_type": "client_credentials", "scope": "payment", "client_id": 
 def test_any_token_request_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
     fields = REQUEST | changes
     with suppress(BadField):
-        assert incoming.token_request(fields, Notes()).scope == fields["scope"]
+        assert tokens.token_request(fields, Notes()).scope == fields["scope"]
 
 
 @settings(deadline=None)
@@ -113,13 +113,13 @@ def test_any_token_request_is_read_or_refused_by_field(changes: dict[str, str]) 
 def test_any_payment_object_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
     fields = ORDER | changes
     try:
-        order, token = incoming.payment_object(fields, Notes())
+        order, token = orders.payment_object(fields, Notes())
     except Refusal as refusal:
         _check_refusal(refusal)
     else:
         assert order.description == fields["description"]
         assert token
-        assert dict(incoming.object_pairs(order))["invoiceId"] == order.invoice_id
+        assert dict(orders.object_pairs(order))["invoiceId"] == order.invoice_id
 
 
 def _check_refusal(refusal: Refusal) -> None:
@@ -148,11 +148,11 @@ def test_a_whole_payment_object_survives_the_way_to_the_page() -> None:
         "cardSave": True,
     }
     auth = {"access_token": "DCEB8O_ZM5U7SO_T_U5EJQ", "expires_in": 7200, "scope": " payment email_send"}
-    pairs = incoming.page_address(lz.compress(lz.flatten(order | {"auth": auth})))
-    read, token = incoming.payment_object(pairs, Notes())
+    pairs = orders.page_address(lz.compress(lz.flatten(order | {"auth": auth})))
+    read, token = orders.payment_object(pairs, Notes())
     assert token == auth["access_token"]
     shown = {name: "true" if value is True else str(value) for name, value in order.items()}
-    assert dict(incoming.object_pairs(read)) == shown
+    assert dict(orders.object_pairs(read)) == shown
 
 
 def test_the_header_with_hints_stays_short_and_ascii() -> None:
@@ -168,7 +168,7 @@ def test_the_header_with_hints_stays_short_and_ascii() -> None:
 @pytest.mark.parametrize(("value", "found"), [({}, "an object"), ([], "an array")])
 def test_a_value_that_is_no_text_is_named_for_what_it_is(value: object, found: str) -> None:
     with pytest.raises(BadField) as caught:
-        incoming.json_fields(json.dumps({"a" * 200: value}).encode())
+        bodies.json_fields(json.dumps({"a" * 200: value}).encode())
     assert caught.value.value == found
     assert contracts.encode("error", outgoing.error(caught.value), check=True)
 
@@ -176,7 +176,7 @@ def test_a_value_that_is_no_text_is_named_for_what_it_is(value: object, found: s
 @pytest.mark.parametrize(("amount", "taken"), [("999999999999.99", True), ("1000000000000", False)])
 def test_the_largest_amount_is_the_same_for_everybody(amount: str, taken: bool) -> None:
     try:
-        incoming.payment_object(ORDER | {"amount": amount}, Notes())
+        orders.payment_object(ORDER | {"amount": amount}, Notes())
     except BadField as refused:
         assert (refused.field, taken) == ("amount", False)  # noqa: PT017
     else:

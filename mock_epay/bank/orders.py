@@ -2,13 +2,13 @@
 
 from typing import Final
 
+from mock_epay import addresses
 from mock_epay.bank import tokens
 from mock_epay.errors import BadField
 from mock_epay.model import Invoice, PaymentObject, TokenRequest
 from mock_epay.notes import Notes
 from mock_epay.records import replace
 from mock_epay.store import Work
-from mock_epay.wire import incoming
 
 OBJECT: Final = "documented: payment page, parameters of halyk.pay"
 
@@ -21,7 +21,7 @@ async def take(work: Work, order: PaymentObject, request: TokenRequest, notes: N
 
     """
     _check_agreement(order, request, notes)
-    order = incoming.with_links(replace(order, terminal=order.terminal or request.terminal or ""), request, notes)
+    order = _with_links(replace(order, terminal=order.terminal or request.terminal or ""), request, notes)
     invoice = await work.get(Invoice, request.invoice_id or "")
     assert invoice is not None
     tokens.check_unpaid(invoice, "invoiceId", OBJECT)
@@ -47,3 +47,15 @@ def _check_agreement(order: PaymentObject, request: TokenRequest, notes: Notes) 
             raise BadField(field, str(ours), "to be in the token as well", OBJECT)
         if ours != theirs:
             notes.broken(BadField(field, str(ours), f"equal to the token's, which is {theirs}", OBJECT))
+
+
+def _with_links(order: PaymentObject, request: TokenRequest, notes: Notes) -> PaymentObject:
+    """Give an order the postlink addresses that count: its own, else the token's (assumed)."""
+    if order.post_link and request.post_link and order.post_link != request.post_link:
+        notes.remark("postlink-differs", "postLink", order.post_link)
+    post_link = order.post_link or request.post_link or ""
+    if post_link and addresses.is_local(addresses.receiver(post_link)):
+        notes.remark("postlink-local", "postLink", post_link)
+    return replace(
+        order, post_link=post_link, failure_post_link=order.failure_post_link or request.failure_post_link or ""
+    )

@@ -11,7 +11,8 @@ from mock_epay.errors import BadField
 from mock_epay.model import Card, Challenge, Invoice, Merchant, Payer, Status, Token, Transaction
 from mock_epay.records import Record, Secret
 from mock_epay.store import Work
-from mock_epay.wire import incoming
+from mock_epay.wire.orders import payment_object
+from mock_epay.wire.tokens import token_request
 
 Answer = Literal["pass", "fail", "cancel", "leave"]
 
@@ -54,7 +55,7 @@ async def pay(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Transac
     token = await _token(bank, merchant, payment)
     notes = await bank.notes(merchant.client_id)
     fields = _object(token, merchant) | dict(payment.fields) | {"auth": lz.flatten({"access_token": token.value})}
-    order, access_token = incoming.payment_object(fields, notes)
+    order, access_token = payment_object(fields, notes)
     checkout_id = await bank.open_checkout(order, access_token, notes, needs_post_link=False)
     choice = Choice(saved_card=payment.saved_card, save_card=order.card_save, plan=payment.plan)
     transaction = await bank.pay(checkout_id, payment.card, payment.payer, choice)
@@ -97,7 +98,7 @@ async def _token(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Toke
         if usable:
             return usable[-1]
         # Here, and not at the token endpoint: a free number must be booked before another unit finds it.
-        return await tokens.issue(work, incoming.token_request(_request(merchant, payment, number), notes), notes)
+        return await tokens.issue(work, token_request(_request(merchant, payment, number), notes), notes)
 
 
 def _request(merchant: Merchant, payment: DirectPayment, number: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from mock_epay.bank.challenges import ChallengeView
 from mock_epay.errors import BadField
 from mock_epay.web import forms, guard, payform, render
 from mock_epay.web.looks import Looks
-from mock_epay.wire import incoming
+from mock_epay.wire import links
 
 _STATIC: Final = "/acs/static"
 # What the buttons of the page answer with instead of the code that was typed; the second is the sandbox's own.
@@ -45,7 +45,7 @@ class IssuerPages:
         for name in ("PaReq", "MD", "TermUrl"):
             if not fields.get(name, "").strip():
                 raise BadField(name, None, "needed, as in the secure3D of the payment's answer", _source(name))
-        term_url = incoming.link(fields["TermUrl"])
+        term_url = links.link(fields["TermUrl"])
         if term_url is None:
             raise BadField("TermUrl", fields["TermUrl"], "an http or https address", _source("TermUrl"))
         await self._bank.enter_challenge(fields["MD"].strip(), fields["PaReq"].strip(), term_url)

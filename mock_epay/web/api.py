@@ -18,7 +18,7 @@ from mock_epay.model import Card, Challenge, Merchant, Status, StatusAnswer, Tok
 from mock_epay.notes import Notes
 from mock_epay.script import Place
 from mock_epay.web import faults, forms, guard
-from mock_epay.wire import contracts, incoming, outgoing
+from mock_epay.wire import bodies, contracts, operations, orders, outgoing
 
 _HEADERS: Final = guard.encoded(guard.NO_STORE | {"Content-Type": "application/json"})
 OWN_FORM: Final = "documented: own card form"
@@ -83,7 +83,7 @@ class Services:
         body = await self._body(request)
         # Clients announce JSON and send nothing; an empty body is empty whatever its type.
         fields = forms.read_fields(request.headers.get("content-type", ""), body) if body.strip() else {}
-        amount = incoming.operation_amount(request.query_params, fields)
+        amount = operations.operation_amount(request.query_params, fields)
         done = await self._bank.operate(token, operation, request.path_params["id"], amount, notes)
         return self._answered("operation-response", outgoing.operation_response(done), notes)
 
@@ -96,7 +96,7 @@ class Services:
         """Pay with a card that the shop's own form took."""
         token, notes = await self._begin(request)
         body = await self._body(request)
-        asked = incoming.card_payment("card-payment-request", body, notes, cryptogram.FIELD_SPELLINGS)
+        asked = orders.card_payment("card-payment-request", body, notes, cryptogram.FIELD_SPELLINGS)
         card = self._opened(asked, request.state.merchant, notes)
         paid = await self._bank.pay_by_card(token, asked.order, card, notes)
         return await self._paid(request, *paid, notes)
@@ -104,15 +104,15 @@ class Services:
     async def pay_by_saved_card(self, request: Request) -> Response:
         """Pay with a card that a customer has saved."""
         token, notes = await self._begin(request)
-        asked = incoming.card_payment("saved-card-payment-request", await self._body(request), notes)
+        asked = orders.card_payment("saved-card-payment-request", await self._body(request), notes)
         paid = await self._bank.pay_by_saved_card(token, asked.order, asked.saved_card, notes)
         return await self._paid(request, *paid, notes)
 
     async def confirm(self, request: Request) -> Response:
         """Finish a payment with what the issuer has sent to an address of the shop's."""
         token, notes = await self._begin(request)
-        md, pa_res, transaction_id = incoming.confirmation(
-            "confirm-request", incoming.json_object(await self._body(request))
+        md, pa_res, transaction_id = operations.confirmation(
+            "confirm-request", bodies.json_object(await self._body(request))
         )
         transaction = await self._bank.confirm(token, md, pa_res, transaction_id)
         return await self._paid(request, transaction, None, notes)
@@ -124,7 +124,7 @@ class Services:
             raise InvalidToken("the token is missing: it stands in the address, as Access", field="Access")
         body = await self._body(request)
         fields = forms.read_fields(request.headers.get("content-type", ""), body)
-        md, pa_res, _ = incoming.confirmation("confirm-form", fields)
+        md, pa_res, _ = operations.confirmation("confirm-form", fields)
         transaction = await self._bank.confirm_in_browser(access, md, pa_res)
         return RedirectResponse(_way_back(transaction), 303, headers=guard.NO_STORE)
 
@@ -141,7 +141,7 @@ class Services:
     async def make_link(self, request: Request) -> Response:
         """Let an order wait at an address."""
         token, notes = await self._begin(request)
-        asked = incoming.invoice_link(await self._body(request), notes)
+        asked = orders.invoice_link(await self._body(request), notes)
         link, merchant = await self._bank.make_link(token, asked, notes)
         body = outgoing.invoice_link(link, merchant, guard.base_url(request))
         return self._answered("invoice-link-response", body, notes)
@@ -161,7 +161,7 @@ class Services:
     async def _body(self, request: Request) -> bytes:
         return await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)
 
-    def _opened(self, asked: incoming.CardPayment, merchant: Merchant, notes: Notes) -> Card:
+    def _opened(self, asked: orders.CardPayment, merchant: Merchant, notes: Notes) -> Card:
         """Decrypt the card; what was encrypted for the bank itself stands for a card that is set."""
         try:
             opened = cryptogram.decrypt(asked.cryptogram)

@@ -10,7 +10,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from mock_epay.errors import BadField
-from mock_epay.wire import incoming
+from mock_epay.wire import bodies
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -95,7 +95,7 @@ def _pair(pair: str) -> tuple[str, str]:
 
 
 def _json(_: str, body: bytes) -> dict[str, str]:
-    return incoming.json_fields(body)
+    return bodies.json_fields(body)
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, str]:

@@ -13,7 +13,7 @@ from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import Refusal, WrongMethod
 from mock_epay.notes import Notes
 from mock_epay.web import faults, forms, guard
-from mock_epay.wire import contracts, incoming, outgoing
+from mock_epay.wire import contracts, outgoing, tokens
 
 # Browser clients ask for tokens themselves (observed), whatever that says about their secrets.
 _CORS: Final = guard.ANY_ORIGIN | {"Access-Control-Expose-Headers": guard.HINTS}
@@ -69,7 +69,7 @@ class TokenEndpoint:
         return await faults.spoilt(self._bank, "token", fields.get("client_id"), answer, _CORS)
 
     async def _issue(self, fields: Mapping[str, str], notes: Notes) -> Response:
-        token, merchant = await self._bank.issue_token(incoming.token_request(fields, notes), notes)
+        token, merchant = await self._bank.issue_token(tokens.token_request(fields, notes), notes)
         spelling = SPELLINGS[merchant.dialect]
         body = contracts.encode(
             "token-response" + spelling.schema_suffix,

@@ -14,7 +14,7 @@ from mock_epay.bank.checkouts import CheckoutView
 from mock_epay.errors import NotFound
 from mock_epay.model import Language, PaymentObject, TokenRequest
 from mock_epay.web import guard, render
-from mock_epay.wire import incoming, outgoing
+from mock_epay.wire import orders, outgoing, tokens
 
 _REASONS: Final = "/payform/reasons"
 _SAME_NAMES: Final = {"invoiceID": "invoiceId"}  # how the token request spells what the payment object has too
@@ -37,8 +37,8 @@ def tools(view: CheckoutView, language: Language) -> dict[str, Any]:
 
 def sent(asked: TokenRequest, order: PaymentObject) -> list[tuple[str, str | None, str | None]]:
     """Put what a token was asked for with beside the payment object: a row for each field, None where it is not."""
-    of_object = dict(incoming.object_pairs(order))
-    of_token = {_SAME_NAMES.get(name, name): value for name, value in incoming.token_pairs(asked)}
+    of_object = dict(orders.object_pairs(order))
+    of_token = {_SAME_NAMES.get(name, name): value for name, value in tokens.token_pairs(asked)}
     return [(name, of_token.get(name), of_object.get(name)) for name in dict.fromkeys((*of_object, *of_token))]
 
 

@@ -30,7 +30,7 @@ from mock_epay.records import replace
 from mock_epay.settings import THREE_DS
 from mock_epay.web import cardform, faults, forms, guard, panel, render
 from mock_epay.web.looks import Looks
-from mock_epay.wire import incoming, outgoing
+from mock_epay.wire import links, orders, outgoing
 
 _AUTO: Final = "auto"
 _AUTOFILL: Final = "autofill"
@@ -149,13 +149,13 @@ class PayForm:
         params = request.query_params.get("params")
         if not params:
             raise BadField("params", None, "needed: the packed payment object", "observed: payment-api.js")
-        pairs = incoming.page_address(params)
+        pairs = orders.page_address(params)
         # A page that refuses speaks the shop's language and leads back to the shop as well, if that can be read.
-        request.state.language = incoming.page_language(pairs.get("language", ""))
-        request.state.back_link = incoming.link(pairs.get("backLink", ""))
-        request.state.leave_url = incoming.link(pairs.get("failureBackLink", "")) or request.state.back_link
-        request.state.notes = notes = await self._bank.notes_for(incoming.access_token(pairs))
-        order, access_token = incoming.payment_object(pairs, notes)
+        request.state.language = orders.page_language(pairs.get("language", ""))
+        request.state.back_link = links.link(pairs.get("backLink", ""))
+        request.state.leave_url = links.link(pairs.get("failureBackLink", "")) or request.state.back_link
+        request.state.notes = notes = await self._bank.notes_for(orders.access_token(pairs))
+        order, access_token = orders.payment_object(pairs, notes)
         return await self._bank.open_checkout(order, access_token, notes)
 
     async def _pay(self, request: Request, checkout_id: str) -> Response:
@@ -328,9 +328,9 @@ def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
 
 async def _not_simulated(request: Request) -> Response:
     with suppress(BadField):
-        pairs = incoming.page_address(request.query_params.get("params", ""))
-        request.state.language = incoming.page_language(pairs.get("language", ""))
-        request.state.leave_url = incoming.link(pairs.get("backLink", ""))
+        pairs = orders.page_address(request.query_params.get("params", ""))
+        request.state.language = orders.page_language(pairs.get("language", ""))
+        request.state.leave_url = links.link(pairs.get("backLink", ""))
     service = request.url.path.rpartition("/")[2]
     raise NotSimulated(f"halyk.{service} is not simulated; halyk.pay is", rule="halyk.pay")
 

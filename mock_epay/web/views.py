@@ -15,7 +15,7 @@ from mock_epay.model import Challenge, Event, InvoiceLink, Merchant, Token, Tran
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule, Script
 from mock_epay.settings import Settings
 from mock_epay.store.bounds import Tally
-from mock_epay.wire import incoming, outgoing
+from mock_epay.wire import orders, outgoing
 from mock_epay.wire.outgoing import number
 
 Json = dict[str, Any]
@@ -260,7 +260,7 @@ def timeline(shown: Timeline, transactions: Sequence[Json], base_url: str) -> Js
         "objects": [
             {
                 "transaction": one.id,
-                "fields": [{"name": name, "value": value} for name, value in incoming.object_pairs(one.order)],
+                "fields": [{"name": name, "value": value} for name, value in orders.object_pairs(one.order)],
             }
             for one in shown.transactions
         ],

@@ -1,1 +1,1 @@
-"""The bank's spelling: `incoming` reads it, `outgoing` writes it, `contracts` holds both to the schemas."""
+"""The bank's spelling: what merchants send is read, what the bank says is written, and the schemas hold both."""

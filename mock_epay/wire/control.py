@@ -15,7 +15,7 @@ from mock_epay.notes import Notes
 from mock_epay.records import Record
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule
 from mock_epay.settings import RETRY_PROFILES
-from mock_epay.wire import incoming
+from mock_epay.wire import bodies, links, operations, orders
 from mock_epay.wire.contracts import check_closed
 
 SOURCE: Final = "documented: control API"
@@ -63,7 +63,7 @@ def body(text: bytes) -> dict[str, Any]:
         BadField: it is not a JSON object, or a text in it has half of a surrogate pair, which nobody could send back.
 
     """
-    incoming.check_depth(text)
+    bodies.check_depth(text)
     try:
         read = json.loads(text, parse_float=_exact, parse_constant=str) if text.strip() else {}
         json.dumps(read, ensure_ascii=False, default=str).encode()
@@ -241,7 +241,7 @@ def operation(fields: Mapping[str, Any]) -> Decimal | None:
 
     """
     check_closed("control-operation", fields)
-    return incoming.operation_amount({name: str(value) for name, value in fields.items()}, {})
+    return operations.operation_amount({name: str(value) for name, value in fields.items()}, {})
 
 
 def answer(fields: Mapping[str, Any]) -> str:
@@ -267,7 +267,7 @@ def link(fields: Mapping[str, Any], shop_id: str, free_number: str, notes: Notes
     usual: dict[str, Any] = {"amount": 100, "currency": "KZT", "description": f"Order {number}", "language": "eng"}
     said = {_LINK.get(name, name): value for name, value in fields.items()}
     order = usual | said | {"invoice_id": number, "shop_id": shop_id}
-    return incoming.link_request(order | {"amount": Decimal(order["amount"])}, notes)
+    return orders.link_request(order | {"amount": Decimal(order["amount"])}, notes)
 
 
 def session(fields: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -301,7 +301,7 @@ def resend(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     check_closed("control-resend", fields)
     if "url" in fields:
-        incoming.check_postlink("url", fields["url"])
+        links.check_postlink("url", fields["url"])
     changes: dict[str, Any] = {name: fields[name] for name in ("url", "fields") if name in fields}
     return changes | ({"body": fields["text"].encode("utf-8", "replace")} if "text" in fields else {})
 

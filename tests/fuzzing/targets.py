@@ -25,7 +25,7 @@ from mock_epay.postlinks.lines import DisconnectedError, GarbledError, Line
 from mock_epay.settings import Settings
 from mock_epay.store.memory import MemoryStore
 from mock_epay.web import create_app, faults, forms
-from mock_epay.wire import incoming
+from mock_epay.wire import orders, tokens
 
 MOST_SECONDS: Final = 5
 FRESH_AFTER: Final = 500  # requests, after which a new sandbox takes over: what is kept must not slow it down
@@ -62,20 +62,20 @@ def token(data: bytes) -> None:
     """Read any request for a token."""
     with suppress(Refusal):
         kind = "application/json" if data.startswith(b"{") else ""
-        incoming.token_request(forms.read_fields(kind, data), _notes(data))
+        tokens.token_request(forms.read_fields(kind, data), _notes(data))
 
 
 def payment_object(data: bytes) -> None:
     """Read any payment object, flattened as `halyk.pay` does it; and from JSON, as from a shop's own form."""
     text = data.decode("utf-8", "replace")
     with suppress(Refusal):
-        order, _ = incoming.payment_object(incoming.page_address(lz.compress(text)), _notes(data))
+        order, _ = orders.payment_object(orders.page_address(lz.compress(text)), _notes(data))
         assert order.amount >= 0
     for schema in ("card-payment-request", "saved-card-payment-request"):
         with suppress(Refusal):
-            incoming.card_payment(schema, data, _notes(data), cryptogram.FIELD_SPELLINGS)
+            orders.card_payment(schema, data, _notes(data), cryptogram.FIELD_SPELLINGS)
     with suppress(Refusal):
-        incoming.invoice_link(data, _notes(data))
+        orders.invoice_link(data, _notes(data))
 
 
 def sealed_card(data: bytes) -> None:

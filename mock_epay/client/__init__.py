@@ -6,42 +6,21 @@ A call returns when the sandbox has answered. All state is the sandbox's, so thr
 import itertools
 import json
 import os
-import threading
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
-from weakref import WeakSet
 
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError
-
-from mock_epay import __version__, answers, lz
-from mock_epay.answers import (
-    Due,
-    Event,
-    Fired,
-    Hands,
-    Happening,
-    Hint,
-    Invoice,
-    Postlink,
-    Timeline,
-    Transaction,
-    Urls,
-)
-from mock_epay.clock import stopwatch
+from mock_epay import answers, lz
+from mock_epay.answers import Event, Happening, Hint, Invoice, Postlink, Timeline, Transaction, Urls
+from mock_epay.client.clock import WorldClock
+from mock_epay.client.line import Line
 from mock_epay.receiver import Receiver, Receivers
 
 SCOPE: Final = "webapi usermanagement email_send verification statement statistics payment"
 CONTROL_TOKEN: Final = "MOCK_EPAY_CONTROL_TOKEN"  # noqa: S105
 
-_CONNECT_S: Final = 5
-_PATIENCE_S: Final = 60  # real seconds for an answer, besides those that the sandbox was asked to wait
-_KEPT_MS: Final = 1000  # the sandbox closes a connection on which nothing has come for five times as long
-_HEADERS: Final = {"User-Agent": f"mock-epay-client/{__version__}"}
 _OK: Final = range(200, 300)
 _TIMEOUT: Final = 408
 _SHOWN: Final = 200  # characters of an answer that is not understood
@@ -84,7 +63,7 @@ class EpayServer:
     def __init__(self, url: str, *, control_token: str | None = None, receiver_host: str = "127.0.0.1") -> None:
         self.url = url.rstrip("/")
         self._token = os.environ.get(CONTROL_TOKEN, "") if control_token is None else control_token
-        self._line = _Line(self.url)
+        self._line = Line()
         self._receiver_host = receiver_host
         self._receivers: Receivers | None = None
 
@@ -141,11 +120,11 @@ class EpayServer:
         named = _given(query)
         address = f"{self.url}/_control{path}{'?' if named else ''}{urlencode(named)}"
         wait_s = named.get("wait_s") or named.get("timeout_s") or 0
-        return self._line.ask(method, address, body=body, bearer=self._token, wait_s=wait_s)
+        return self._ask(method, address, body=body, bearer=self._token, wait_s=wait_s)
 
     def shop(self, method: str, url: str, *, form: Mapping[str, Any] | None = None, bearer: str = "") -> Any:
         """Call the bank as a shop's server does; what is None in a form is left out."""
-        return self._line.ask(method, url, form=form, bearer=bearer)
+        return self._ask(method, url, form=None if form is None else _given(form), bearer=bearer)
 
     def close(self) -> None:
         """Let go of connections and receivers; the sandbox goes on."""
@@ -159,6 +138,22 @@ class EpayServer:
     def __exit__(self, kind: type[BaseException] | None, wrong: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def _ask(self, method: str, url: str, **sent: Any) -> Any:
+        """Send a request, as the line does, and return its answer, read as JSON; None when it is empty.
+
+        Raises:
+            EpayError: it was refused, broke off, or was not answered in JSON.
+
+        """
+        try:
+            status, text = self._line.ask(method, url, **sent)
+        except ConnectionError as wrong:
+            start = "start one with `mock-epay serve`, or give the address of one"
+            raise NotReachable(f"there is no sandbox at {self.url}: {wrong}; {start}") from None
+        except OSError as wrong:
+            raise EpayError(f"{method} {url} was not answered: {wrong}") from None
+        return _read(status, text)
+
 
 class Epay:
     """One merchant and its world: what its shop would ask, and what a test wants done or known."""
@@ -166,7 +161,7 @@ class Epay:
     def __init__(self, server: EpayServer, merchant: Mapping[str, Any]) -> None:
         self.server = server
         self.merchant = dict(merchant)
-        self.clock = WorldClock(self)
+        self.clock = WorldClock(self.control)
         self.dropped = False
         self._numbers = itertools.count(1)
         self._hands_out = False
@@ -539,112 +534,7 @@ class Epay:
         return self.transaction(transaction)
 
 
-class WorldClock:
-    """The clock of one merchant's world. What falls due on the way has happened when a call returns."""
-
-    def __init__(self, world: Epay) -> None:
-        self._world = world
-
-    @property
-    def now(self) -> datetime:
-        """Return what the clock shows."""
-        return self._hands().now
-
-    @property
-    def frozen(self) -> bool:
-        """Whether the clock stands still."""
-        return self._hands().frozen
-
-    def freeze(self) -> datetime:
-        """Stop the clock and return what it shows."""
-        return self._turn(freeze=True).now
-
-    def resume(self) -> None:
-        """Let the clock run on from where it stands."""
-        self._turn(resume=True)
-
-    def set(self, moment: datetime) -> list[Fired]:
-        """Set the clock to a moment with a zone; return what that set off."""
-        return list(self._turn(set=moment).fired)
-
-    def advance(self, by: float | timedelta) -> list[Fired]:
-        """Put the clock forward by so many seconds; return what that set off."""
-        return list(self._turn(advance_s=by.total_seconds() if isinstance(by, timedelta) else by).fired)
-
-    def due(self) -> list[Due]:
-        """Return what lies ahead, soonest first."""
-        return list(self._hands().due)
-
-    def _hands(self) -> Hands:
-        return answers.read(Hands, self._world.control("GET", "/clock"))
-
-    def _turn(self, **how: Any) -> Hands:
-        return answers.read(Hands, self._world.control("PUT", "/clock", how))
-
-
-class _Line:
-    """Sends requests. Each thread keeps its connection a moment, in which the other side does not close it either."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._own = threading.local()
-        self._pools: WeakSet[urllib3.PoolManager] = WeakSet()
-
-    def ask(
-        self,
-        method: str,
-        url: str,
-        *,
-        body: Any = None,
-        form: Mapping[str, Any] | None = None,
-        bearer: str = "",
-        wait_s: float = 0,
-    ) -> Any:
-        """Send a request and return its answer, read as JSON; None when it is empty.
-
-        Raises:
-            EpayError: it was refused, broke off, or was not answered in JSON.
-
-        """
-        sent, headers = b"", dict(_HEADERS)
-        if body is not None:
-            sent, headers["Content-Type"] = answers.text(body).encode(), "application/json"
-        if form is not None:
-            sent, headers["Content-Type"] = urlencode(_given(form)).encode(), "application/x-www-form-urlencoded"
-        if bearer:
-            headers["Authorization"] = f"Bearer {bearer}"
-        timeout = urllib3.Timeout(connect=_CONNECT_S, read=_PATIENCE_S + wait_s)
-        try:
-            got = self._pool().request(method, url, body=sent, headers=headers, timeout=timeout, redirect=False)
-        except HTTPError as wrong:
-            raise self._broken(method, url, wrong) from None
-        self._own.idle = stopwatch()
-        return _read(got)
-
-    def close(self) -> None:
-        """Let go of what is open."""
-        for pool in list(self._pools):
-            pool.clear()
-
-    def _pool(self) -> urllib3.PoolManager:
-        """Return what has this thread's connection, unless that is too old."""
-        if not hasattr(self._own, "pool"):
-            self._own.pool = urllib3.PoolManager(maxsize=1, retries=False)
-            self._own.idle = stopwatch()
-            self._pools.add(self._own.pool)
-        pool: urllib3.PoolManager = self._own.pool
-        if self._own.idle() > _KEPT_MS:
-            pool.clear()
-        return pool
-
-    def _broken(self, method: str, url: str, wrong: HTTPError) -> EpayError:
-        if isinstance(wrong, NewConnectionError | ConnectTimeoutError | LocationValueError):
-            start = "start one with `mock-epay serve`, or give the address of one"
-            return NotReachable(f"there is no sandbox at {self._url}: {wrong}; {start}")
-        return EpayError(f"{method} {url} was not answered: {wrong}")
-
-
-def _read(got: urllib3.BaseHTTPResponse) -> Any:
+def _read(status: int, text: bytes) -> Any:
     """Return what an answer says.
 
     Raises:
@@ -652,16 +542,16 @@ def _read(got: urllib3.BaseHTTPResponse) -> Any:
 
     """
     try:
-        said = json.loads(got.data) if got.data else None
+        said = json.loads(text) if text else None
     except ValueError:
-        shown = got.data[:_SHOWN].decode("utf-8", "replace")
-        raise EpayError(f"the answer, {got.status}, is no JSON: {shown}", status=got.status) from None
-    if got.status in _OK:
+        shown = text[:_SHOWN].decode("utf-8", "replace")
+        raise EpayError(f"the answer, {status}, is no JSON: {shown}", status=status) from None
+    if status in _OK:
         return said
     answer = said if isinstance(said, dict) else {}
-    message = answer.get("message", f"the answer is {got.status}")
-    kind = NotInTime if got.status == _TIMEOUT else EpayError
-    raise kind(message, status=got.status, answer=answer)
+    message = answer.get("message", f"the answer is {status}")
+    kind = NotInTime if status == _TIMEOUT else EpayError
+    raise kind(message, status=status, answer=answer)
 
 
 def _given(facts: Mapping[str, Any]) -> dict[str, Any]:
