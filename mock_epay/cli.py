@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     carried_out = {"serve": _serve, "address": _address, "ready": _ready, "trust": _trust}.get(
         chosen.pop("command"), _ask
     )
+    if carried_out is not _serve:
+        gc.enable()
     try:
         return carried_out(chosen)
     except KeyboardInterrupt:
@@ -98,6 +101,7 @@ def _serve(flags: Mapping[str, Any]) -> int:
     from mock_epay import server  # noqa: PLC0415  (--help and --version need no server)
     from mock_epay.postlinks.roads import Roads  # noqa: PLC0415
 
+    gc.enable()  # all is imported
     for name, nearest in settings.unknown_variables(os.environ):
         _say(f"there is no setting {name}" + (f"; did you mean {nearest}?" if nearest else ""))
     try:

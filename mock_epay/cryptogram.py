@@ -8,13 +8,13 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mock_epay import resources
 from mock_epay.errors import BadField
 from mock_epay.model import Card
+from mock_epay.records import Record
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -33,8 +33,7 @@ _READABLE: Final = 20  # characters; what another key's cryptogram decrypts to i
 _TO_BASE64: Final = str.maketrans("-_ ", "+/+", "\r\n\t=")  # a + in a form arrives as a blank
 
 
-@dataclass(frozen=True, slots=True)
-class _Inner:
+class _Inner(Record, kw_only=False):
     """A field inside the cryptogram: its form, the rule in words, the reason code for one that breaks it."""
 
     form: re.Pattern[str]
@@ -56,8 +55,7 @@ class ForeignKeyError(BadField):
     """A cryptogram that was made with another key than the sandbox's, such as the bank's own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(Record, kw_only=True):
     """What was in a cryptogram: the card, and the UUID of the terminal that it was meant for, as it was written."""
 
     card: Card

@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, NoReturn, Self
 from weakref import WeakValueDictionary
 
-from yarl import URL
-
+from mock_epay import addresses
 from mock_epay.bank import notices
 from mock_epay.clock import stopwatch
 from mock_epay.fake import Fake
@@ -205,6 +204,6 @@ def _attempt(tried: Delivery, outcome: Outcome, at: datetime, milliseconds: floa
 
 def _receiver(url: str) -> str:
     try:
-        return str(URL(url).origin())
+        return str(addresses.taken_apart(url).origin())
     except ValueError:
         return url

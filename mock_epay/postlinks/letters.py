@@ -6,15 +6,16 @@ import ssl
 from base64 import b64encode
 from functools import cache, lru_cache
 from ipaddress import ip_address
-from typing import Final, NamedTuple
-
-from yarl import URL
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mock_epay import __version__, addresses
 from mock_epay.clock import stopwatch
 from mock_epay.postlinks.lines import Answer, DisconnectedError, GarbledError, Line
 from mock_epay.postlinks.roads import BlockedAddressError, Roads
 from mock_epay.postlinks.tries import DELIVERED, Letter, Outcome
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 REFUSED: Final = "refused"
 DISCONNECTED: Final = "disconnected"
@@ -89,7 +90,7 @@ class Post:
         """
         reached = letter.url
         try:
-            named = URL(letter.url)
+            named = addresses.taken_apart(letter.url)
             address = named.with_host(host) if host else named
             reached = str(address)
             self._roads.check_host(addresses.receiver(reached))
@@ -201,14 +202,14 @@ def _after(before: Outcome | None, tried: Outcome, roads: list[str]) -> tuple[Ou
     return before or tried, roads[1:]
 
 
-def _door(address: URL, named: URL) -> _Door:
+def _door(address: "URL", named: "URL") -> _Door:
     port = address.port
     if address.scheme not in _PORTS or not port:
         raise ValueError(address)
     return _Door(address.raw_host or "", port, named.raw_host if address.scheme == "https" else None)
 
 
-def _headers(named: URL, letter: Letter) -> _Headers:
+def _headers(named: "URL", letter: Letter) -> _Headers:
     """Return what stands in the head; `Host` is what the shop calls itself, whichever way leads there."""
     host = named.host_subcomponent or ""
     own = [("Host", host if named.is_default_port() else f"{host}:{named.port}")]
@@ -219,7 +220,7 @@ def _headers(named: URL, letter: Letter) -> _Headers:
     return (*own, *_HEADERS, *how, ("Content-Length", str(len(letter.body))))
 
 
-def _request(named: URL, headers: _Headers) -> bytes:
+def _request(named: "URL", headers: _Headers) -> bytes:
     lines = "".join(f"{name}: {text}\r\n" for name, text in headers)
     return f"POST {named.raw_path_qs} HTTP/1.1\r\n{lines}\r\n".encode()
 

@@ -5,8 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from yarl import URL
-
 from mock_epay import addresses
 
 _GATEWAY: Final = "gateway"
@@ -41,7 +39,7 @@ class Roads:
     def of(self, url: str) -> list[str]:
         """Return the hosts to try for an address, in turn; an empty one is its own."""
         try:
-            host = URL(url).host or ""
+            host = addresses.taken_apart(url).host or ""
         except ValueError:
             return [""]
         if host.lower() in self._hosts:
