@@ -17,7 +17,7 @@ from mock_epay.desk.payments import DirectPayment
 from mock_epay.desk.recipes import Recipe
 from mock_epay.desk.stories import Notice, Timeline
 from mock_epay.desk.timekeeper import Happening, Timekeeper
-from mock_epay.errors import BadField, Conflict, NotFound, NotInTime, WrongUser
+from mock_epay.errors import CONTROL_API, BadField, Conflict, NotFound, NotInTime, WrongUser
 from mock_epay.model import (
     EVENTS,
     Challenge,
@@ -40,7 +40,6 @@ from mock_epay.store.bounds import Tally
 
 LATEST: Final = "latest"
 PUBLISHED: Final = "those of the documented merchant stand in the README, and are filled in on the sign-in page"
-SOURCE: Final = "documented: control API"
 
 _YEAR_S: Final = 31_556_952
 _LAST_YEAR: Final = 2200
@@ -81,7 +80,7 @@ class Changes(Record, kw_only=True):
             told = json.loads(body) | self.fields
         except (ValueError, TypeError):
             raise BadField(
-                "fields", "(not shown)", "absent where the body is no JSON object; give all of it, as text", SOURCE
+                "fields", "(not shown)", "absent where the body is no JSON object; give all of it, as text", CONTROL_API
             ) from None
         kept = {name: value for name, value in told.items() if value is not None}
         return json.dumps(kept, ensure_ascii=False, default=float).encode("utf-8", "replace")
@@ -128,7 +127,7 @@ class Desk:
         merchant = merchants.make(said, self.bank.settings)
         if "client_id" in facts and await self._store.merchant(merchant.client_id):
             rule = "another one: a merchant of this name lives, and can be reset or deleted"
-            raise Conflict("client_id", merchant.client_id, rule, SOURCE)
+            raise Conflict("client_id", merchant.client_id, rule, CONTROL_API)
         numbers = count(2)
         wanted = merchant.client_id
         while not await self._begin(merchant, unless_there=True):  # the same seed, twice at once
@@ -156,7 +155,7 @@ class Desk:
             "no merchant has a user with this e-mail address and this password; " + PUBLISHED,
             field="email",
             rule="the e-mail address of a merchant's user, with the password that belongs to it",
-            source=SOURCE,
+            source=CONTROL_API,
         )
 
     async def enter(self, client_id: str) -> tuple[Merchant, str]:
@@ -183,7 +182,9 @@ class Desk:
 
         """
         if any(facts["client_id"] == client_id for facts in self._built_in):
-            raise Conflict("client_id", client_id, "a merchant that was made here; this one can only be reset", SOURCE)
+            raise Conflict(
+                "client_id", client_id, "a merchant that was made here; this one can only be reset", CONTROL_API
+            )
         await self._store.drop_merchant(client_id)
         await self._courier.forget(client_id)
 
@@ -259,7 +260,7 @@ class Desk:
 
         """
         if status and status not in set(Status):
-            raise BadField("status", status, f"one of {', '.join(Status)}", SOURCE)
+            raise BadField("status", status, f"one of {', '.join(Status)}", CONTROL_API)
         async with self._store.work(client_id) as work:
             of = await work.find(Transaction, "invoice_id", invoice_id) if invoice_id else await work.all(Transaction)
         return [one for one in of if status in {"", one.status}]
@@ -306,7 +307,7 @@ class Desk:
         transaction = await self.transaction(client_id, transaction_id)
         asked = await self.challenge(client_id, transaction)
         if asked is None or not (await self.bank.challenge(asked.id)).open:
-            raise Conflict("status", transaction.status, "3D, and not answered yet: nobody is asked here", SOURCE)
+            raise Conflict("status", transaction.status, "3D, and not answered yet: nobody is asked here", CONTROL_API)
         await payments.answer(self.bank, asked, answer)
         return await self.transaction(client_id, transaction.id)
 
@@ -363,7 +364,7 @@ class Desk:
 
         """
         if state and state not in set(DeliveryState):
-            raise BadField("state", state, f"one of {', '.join(DeliveryState)}", SOURCE)
+            raise BadField("state", state, f"one of {', '.join(DeliveryState)}", CONTROL_API)
         async with self._store.work(client_id) as work:
             of = await work.find(Delivery, "invoice_id", invoice_id) if invoice_id else await work.all(Delivery)
             fit = [one for one in of if transaction_id in {"", one.transaction_id} and state in {"", one.state}]
@@ -401,7 +402,7 @@ class Desk:
             old = await _one(work, Delivery, delivery_id)
             if not (old.body or changes.body or work.merchant.keep_bodies):
                 rule = "needed, for what that postlink said is not kept: keep_bodies is 0"
-                raise Conflict("text", None, rule, SOURCE)
+                raise Conflict("text", None, rule, CONTROL_API)
             sent = await notices.again(work, old, url=changes.url or old.url, body=changes.of(old.body))
             return await stories.notice(work, sent)
 
@@ -454,7 +455,7 @@ class Desk:
 
         """
         if until not in EVENTS:
-            raise BadField("until", until, f"one of {', '.join(EVENTS)}", SOURCE)
+            raise BadField("until", until, f"one of {', '.join(EVENTS)}", CONTROL_API)
 
         async def there() -> Event | None:
             nonlocal after
@@ -521,14 +522,16 @@ class Desk:
 
 def _unsent(delivery: Delivery) -> Delivery:
     if delivery.state not in {DeliveryState.HELD, DeliveryState.QUEUED}:
-        raise Conflict("state", delivery.state, "held or queued: there is nothing more to be sent", SOURCE)
+        raise Conflict("state", delivery.state, "held or queued: there is nothing more to be sent", CONTROL_API)
     return delivery
 
 
 def _check_years(moment: datetime | None, now: datetime, seconds: float) -> None:
     """Refuse to leave the years that calendars can name."""
     if (moment or now).year + seconds / _YEAR_S > _LAST_YEAR:
-        raise BadField("advance_s", f"{seconds:g}", f"so that the clock stays before the year {_LAST_YEAR}", SOURCE)
+        raise BadField(
+            "advance_s", f"{seconds:g}", f"so that the clock stays before the year {_LAST_YEAR}", CONTROL_API
+        )
 
 
 async def _one(work: Work, kind: type[K], key: str) -> K:

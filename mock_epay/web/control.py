@@ -14,7 +14,7 @@ from mock_epay import __version__, qr
 from mock_epay.desk import Changes, Desk, invoices, sessions
 from mock_epay.desk.invoices import Search
 from mock_epay.desk.payments import Answer, DirectPayment
-from mock_epay.errors import BadField, NotFound
+from mock_epay.errors import CONTROL_API, BadField, NotFound
 from mock_epay.model import EVENTS, Merchant, Transaction
 from mock_epay.store import UnknownMerchantError
 from mock_epay.web import cardform, checks, guard, recipes, views
@@ -22,7 +22,6 @@ from mock_epay.web.checks import CheckHandler
 from mock_epay.wire import contracts, control
 
 PREFIX: Final = "/_control"
-SOURCE: Final = "documented: control API"
 COOKIE: Final = "mock_epay_session"
 USUAL: Final = "test"  # whose cabinet opens by itself where it is open to all
 
@@ -139,7 +138,7 @@ class Control:
         email, password, client_id = control.session(await self._body(request))
         if client_id and not self._settings.cabinet_open:
             rule = "absent, unless the setting cabinet_open lets anybody in: give email and password"
-            raise BadField("client_id", client_id, rule, SOURCE)
+            raise BadField("client_id", client_id, rule, CONTROL_API)
         user, proof = await (self._desk.enter(client_id) if client_id else self._desk.sign_in(email, password))
         response = self._session(user)
         self._set_cookie(request, response, proof, int(sessions.LASTS.total_seconds()))
@@ -266,7 +265,7 @@ class Control:
         form = cardform.read(asked.form)
         if form.problems:
             field, problem = next(iter(form.problems.items()))
-            raise BadField(f"card.{field}", "(not shown)", f"as the pay page takes it: {problem}", SOURCE)
+            raise BadField(f"card.{field}", "(not shown)", f"as the pay page takes it: {problem}", CONTROL_API)
         payment = DirectPayment(
             fields=asked.fields,
             card=form.card,
@@ -331,7 +330,7 @@ class Control:
         """Write down, as a test in some language, how an invoice happens again."""
         language = _query(request, "as").get("as", "")
         if language not in recipes.LANGUAGES:
-            raise BadField("as", language or None, f"one of {', '.join(recipes.LANGUAGES)}", SOURCE)
+            raise BadField("as", language or None, f"one of {', '.join(recipes.LANGUAGES)}", CONTROL_API)
         recipe = await self._desk.recipe(_client_id(request), request.path_params["invoice_id"])
         headers = guard.NO_STORE | {"Content-Disposition": f'inline; filename="{recipes.LANGUAGES[language].file}"'}
         return PlainTextResponse(recipes.written(recipe, language, guard.base_url(request)), headers=headers)
@@ -386,7 +385,7 @@ class Control:
         client_id, after = _client_id(request), _whole(query, "after", 0)
         kind, invoice_id = query.get("kind", ""), query.get("invoice_id", "")
         if kind and kind not in EVENTS:
-            raise BadField("kind", kind, f"one of {', '.join(EVENTS)}", SOURCE)
+            raise BadField("kind", kind, f"one of {', '.join(EVENTS)}", CONTROL_API)
         await self._desk.merchant(client_id)
         if _STREAM in request.headers.get("accept", ""):
             heard = request.headers.get("last-event-id", "")
@@ -477,7 +476,7 @@ def _query(request: Request, *known: str) -> dict[str, str]:
     """
     for name, value in request.query_params.items():
         if name not in known:
-            raise BadField(name, value, f"no such parameter; there are {', '.join(known)}", SOURCE)
+            raise BadField(name, value, f"no such parameter; there are {', '.join(known)}", CONTROL_API)
     return {name: value.strip() for name, value in request.query_params.items() if value.strip()}
 
 
@@ -486,10 +485,10 @@ def _search(request: Request) -> Search:
     query = _query(request, "order", "limit", "before", "q", "status", "postlink", "reason", "ids")
     order = query.get("order", "oldest")
     if order not in invoices.ORDERS:
-        raise BadField("order", order, f"one of {', '.join(invoices.ORDERS)}", SOURCE)
+        raise BadField("order", order, f"one of {', '.join(invoices.ORDERS)}", CONTROL_API)
     limit = _whole(query, "limit", invoices.MOST) if "limit" in query else None
     if limit is not None and not 1 <= limit <= invoices.MOST:
-        raise BadField("limit", str(limit), f"a whole number from 1 to {invoices.MOST}", SOURCE)
+        raise BadField("limit", str(limit), f"a whole number from 1 to {invoices.MOST}", CONTROL_API)
     return Search(
         order=cast("Literal['oldest', 'newest']", order),
         limit=limit,
@@ -505,7 +504,7 @@ def _search(request: Request) -> Search:
 def _whole(query: Mapping[str, str], name: str, usual: int) -> int:
     text = query.get(name, str(usual))
     if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise BadField(name, text, "a whole number, 0 or more", SOURCE)
+        raise BadField(name, text, "a whole number, 0 or more", CONTROL_API)
     return int(text)
 
 
@@ -514,4 +513,4 @@ def _seconds(query: Mapping[str, str], name: str, usual: float) -> float:
     with suppress(ValueError):
         if 0 <= float(text) <= _LONGEST_WAIT_S:
             return float(text)
-    raise BadField(name, text, f"a number of real seconds from 0 to {_LONGEST_WAIT_S}", SOURCE)
+    raise BadField(name, text, f"a number of real seconds from 0 to {_LONGEST_WAIT_S}", CONTROL_API)
