@@ -11,9 +11,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import __version__, qr
-from mock_epay.desk import Changes, Desk, invoices, sessions
+from mock_epay.desk import Desk, invoices, sessions
 from mock_epay.desk.invoices import Search
 from mock_epay.desk.payments import Answer, DirectPayment
+from mock_epay.desk.postlinks import Changes
 from mock_epay.errors import CONTROL_API, BadField, NotFound
 from mock_epay.model import EVENTS, Merchant, Transaction
 from mock_epay.store import UnknownMerchantError
@@ -111,7 +112,7 @@ class Control:
             try:
                 return await methods[method](request)
             except UnknownMerchantError as unknown:
-                raise await self._desk.unknown(str(unknown.args[0])) from None
+                raise await self._desk.worlds.unknown(str(unknown.args[0])) from None
 
         return answered
 
@@ -122,15 +123,15 @@ class Control:
             InvalidToken: it is not, or there is none.
 
         """
-        user = await self._desk.signed_in(request.cookies.get(COOKIE, "")) if asked != "token" else None
+        user = await self._desk.sessions.signed_in(request.cookies.get(COOKIE, "")) if asked != "token" else None
         if user is None or request.path_params.get("client_id", user.client_id) != user.client_id:
             raise guard.no_token()
 
     async def session(self, request: Request) -> Response:
         """Show who is signed in; where the cabinet is open, somebody always is."""
-        user = await self._desk.signed_in(request.cookies.get(COOKIE, ""))
+        user = await self._desk.sessions.signed_in(request.cookies.get(COOKIE, ""))
         if user is None and self._settings.cabinet_open:
-            user = await self._desk.merchant(USUAL)
+            user = await self._desk.worlds.merchant(USUAL)
         return self._session(user)
 
     async def sign_in(self, request: Request) -> Response:
@@ -139,9 +140,10 @@ class Control:
         if client_id and not self._settings.cabinet_open:
             rule = "absent, unless the setting cabinet_open lets anybody in: give email and password"
             raise BadField("client_id", client_id, rule, CONTROL_API)
-        user, proof = await (self._desk.enter(client_id) if client_id else self._desk.sign_in(email, password))
+        found = self._desk.worlds.merchant(client_id) if client_id else self._desk.sessions.user(email, password)
+        user = await found
         response = self._session(user)
-        self._set_cookie(request, response, proof, int(sessions.LASTS.total_seconds()))
+        self._set_cookie(request, response, self._desk.sessions.begin(user), int(sessions.LASTS.total_seconds()))
         return response
 
     async def sign_out(self, request: Request) -> Response:
@@ -164,7 +166,7 @@ class Control:
 
     async def health(self, _: Request) -> Response:
         """Say that payments can be taken, which is so while the store can be read, and how much it keeps."""
-        tally = await self._desk.tally()
+        tally = await self._desk.worlds.tally()
         kept = views.kept(tally, self._settings)
         return self._json("health", {"status": "ok", "version": __version__, "worlds": tally.worlds, "kept": kept})
 
@@ -182,48 +184,48 @@ class Control:
 
     async def merchants(self, request: Request) -> Response:
         """Show all merchants."""
-        found = await self._desk.merchants()
+        found = await self._desk.worlds.merchants()
         return self._json("merchants", {"merchants": [views.merchant(one, guard.base_url(request)) for one in found]})
 
     async def new_merchant(self, request: Request) -> Response:
         """Make a merchant."""
         facts = control.merchant("control-merchant", await self._body(request))
-        merchant = await self._desk.new_merchant(facts)
+        merchant = await self._desk.worlds.new_merchant(facts)
         return self._merchant(request, merchant, 201)
 
     async def merchant(self, request: Request) -> Response:
         """Show a merchant."""
-        return self._merchant(request, await self._desk.merchant(_client_id(request)))
+        return self._merchant(request, await self._desk.worlds.merchant(_client_id(request)))
 
     async def change_merchant(self, request: Request) -> Response:
         """Change a merchant."""
         facts = control.merchant("control-merchant-change", await self._body(request))
-        merchant = await self._desk.change_merchant(_client_id(request), facts)
+        merchant = await self._desk.worlds.change_merchant(_client_id(request), facts)
         return self._merchant(request, merchant)
 
     async def drop_merchant(self, request: Request) -> Response:
         """End a merchant's world."""
-        await self._desk.drop_merchant(_client_id(request))
+        await self._desk.worlds.drop_merchant(_client_id(request))
         return _done()
 
     async def reset(self, request: Request) -> Response:
         """Begin a merchant's world anew."""
         control.nothing(await self._body(request))
-        return self._merchant(request, await self._desk.reset(_client_id(request)))
+        return self._merchant(request, await self._desk.worlds.reset(_client_id(request)))
 
     async def kept(self, request: Request) -> Response:
         """Show how much is kept of a merchant's world."""
-        merchant = await self._desk.merchant(_client_id(request))
-        return self._json("kept", views.kept(await self._desk.tally(merchant.client_id), merchant))
+        merchant = await self._desk.worlds.merchant(_client_id(request))
+        return self._json("kept", views.kept(await self._desk.worlds.tally(merchant.client_id), merchant))
 
     async def clock(self, request: Request) -> Response:
         """Show a clock."""
-        return self._json("clock-response", views.clock(await self._desk.clock(_client_id(request))))
+        return self._json("clock-response", views.clock(await self._desk.timekeeper.clock(_client_id(request))))
 
     async def turn_clock(self, request: Request) -> Response:
         """Turn a clock."""
         turn = control.clock(await self._body(request))
-        face = await self._desk.turn_clock(
+        face = await self._desk.timekeeper.turn(
             _client_id(request), freeze=turn.freeze, moment=turn.moment, seconds=turn.seconds, resume=turn.resume
         )
         return self._json("clock-response", views.clock(face))
@@ -309,7 +311,7 @@ class Control:
     async def make_link(self, request: Request) -> Response:
         """Let an order wait at an address."""
         client_id = _client_id(request)
-        shop_id = (await self._desk.merchant(client_id)).terminals[0].shop_id
+        shop_id = (await self._desk.worlds.merchant(client_id)).terminals[0].shop_id
         notes = await self._desk.bank.notes(client_id)
         body = await self._body(request)
         made = await self._desk.make_link(client_id, lambda number: control.link(body, shop_id, number, notes), notes)
@@ -372,7 +374,7 @@ class Control:
         """Check a shop's handler of postlinks, and tell each verdict as it is reached."""
         client_id = _client_id(request)
         facts = control.check(await self._body(request))
-        await self._desk.merchant(client_id)
+        await self._desk.worlds.merchant(client_id)
         if self._check_handler is None:
             raise NotFound("nobody checks handlers here: that takes a server that mock-epay serve has started")
         run = checks.Run(self._check_handler(client_id, facts))
@@ -386,7 +388,7 @@ class Control:
         kind, invoice_id = query.get("kind", ""), query.get("invoice_id", "")
         if kind and kind not in EVENTS:
             raise BadField("kind", kind, f"one of {', '.join(EVENTS)}", CONTROL_API)
-        await self._desk.merchant(client_id)
+        await self._desk.worlds.merchant(client_id)
         if _STREAM in request.headers.get("accept", ""):
             heard = request.headers.get("last-event-id", "")
             after = await self._place(client_id, int(heard) if heard.isdecimal() and heard.isascii() else after)

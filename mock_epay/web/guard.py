@@ -28,8 +28,6 @@ _PAGE: Final = {
 }
 NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
-
-
 HINTS: Final = "X-Mock-Epay-Hints"
 _HINTS: Final = HINTS.lower().encode()
 
