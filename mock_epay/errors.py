@@ -32,6 +32,7 @@ A refusal is raised where the rule stands and becomes JSON or a page at the edge
 from typing import ClassVar
 
 SHOWN = 80  # characters of a refused value that are worth repeating
+CONTROL_API = "documented: control API"  # the source of rules that are the sandbox's, not the bank's
 
 
 class Refusal(Exception):  # noqa: N818  (the bank refuses; nothing went wrong in the program)

@@ -4,9 +4,8 @@ import io
 from typing import Final
 from urllib.parse import urlsplit
 
-from mock_epay.errors import BadField
+from mock_epay.errors import CONTROL_API, BadField
 
-SOURCE: Final = "documented: control API"
 LONGEST: Final = 1000
 
 
@@ -22,7 +21,7 @@ def picture(text: str) -> bytes:
     except ValueError:  # a bracket that is not closed
         fits = False
     if not fits:
-        raise BadField("text", text, f"an http or https address of at most {LONGEST} characters", SOURCE)
+        raise BadField("text", text, f"an http or https address of at most {LONGEST} characters", CONTROL_API)
     drawn = io.BytesIO()
     import segno  # noqa: PLC0415  (a hundredth of a second that most servers never need)
 

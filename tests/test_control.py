@@ -816,7 +816,7 @@ def test_events_are_streamed_and_gone_on_with(world: World) -> None:
 
 
 def test_a_stream_that_has_nothing_to_tell_says_that_it_is_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mock_epay.web.control._PING_S", 0.02)
+    monkeypatch.setattr("mock_epay.web.stream._PING_S", 0.02)
     address = f"{CONTROL}/merchants/{world.client_id}/events"
     with world.http.stream("GET", address, headers={"Accept": "text/event-stream"}) as response:
         told = response.iter_lines()

@@ -142,11 +142,11 @@ def test_a_new_merchant_and_a_reset_take_less_than_a_millisecond_among_ten_thous
     async def story() -> tuple[float, float]:
         one = desk()
         for _ in range(MANY):
-            await one.new_merchant({})
-        names = [merchant.client_id for merchant in (await one.merchants())[:: MANY // 200]]
+            await one.worlds.new_merchant({})
+        names = [merchant.client_id for merchant in (await one.worlds.merchants())[:: MANY // 200]]
         for name in names:
             await pay(one, name)
-        return await timed(lambda _: one.new_merchant({}), names), await timed(one.reset, names)
+        return await timed(lambda _: one.worlds.new_merchant({}), names), await timed(one.worlds.reset, names)
 
     new, reset = asyncio.run(story())
     assert new < 0.001
@@ -175,10 +175,10 @@ def test_a_dropped_world_frees_its_memory() -> None:
         async def generation() -> None:
             """Let worlds come, pay, have pages that fall due, and go."""
             for number in range(100):
-                merchant = await one.new_merchant({"client_id": f"shop-{number}"})
+                merchant = await one.worlds.new_merchant({"client_id": f"shop-{number}"})
                 await pay(one, merchant.client_id)
-                await one.turn_clock(merchant.client_id, freeze=False, moment=None, seconds=1, resume=False)
-                await one.drop_merchant(merchant.client_id)
+                await one.timekeeper.turn(merchant.client_id, freeze=False, moment=None, seconds=1, resume=False)
+                await one.worlds.drop_merchant(merchant.client_id)
 
         await generation()  # what is made once and kept, such as compiled schemas
         tracemalloc.start()

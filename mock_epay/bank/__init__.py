@@ -4,20 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
-from types import TracebackType
-from typing import Final
 
-from mock_epay import issuer, resources
-from mock_epay.bank import challenges, checkouts, links, notices, operations, payments, saved, scripts, tokens
+from mock_epay.bank import challenges, checkouts, links, notices, operations, payments, saved, scripts, statuses, tokens
 from mock_epay.bank.challenges import ChallengeView
 from mock_epay.bank.checkouts import CheckoutView, Choice
-from mock_epay.errors import BadField, NotFound, Refusal
+from mock_epay.bank.units import UnitWith
+from mock_epay.errors import BadField
 from mock_epay.model import (
     Card,
     Challenge,
     Checkout,
-    Delivery,
-    Invoice,
     InvoiceLink,
     LinkRequest,
     Merchant,
@@ -31,12 +27,10 @@ from mock_epay.model import (
     Transaction,
 )
 from mock_epay.notes import Notes
-from mock_epay.records import replace
 from mock_epay.script import Place, PlannedFault, Script
 from mock_epay.settings import Settings
-from mock_epay.store import Store, UnknownMerchantError, Work
+from mock_epay.store import Store, UnknownMerchantError
 from mock_epay.store.shapes import Stored
-from mock_epay.wire import outgoing
 
 
 class Bank:
@@ -160,8 +154,7 @@ class Bank:
         """
         async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
-            decision = issuer.decide(card, work.merchant.three_ds)
-            return await payments.pay(work, order, token, decision, notes=notes)
+            return await payments.by_card(work, order, token, card, notes)
 
     async def pay_by_saved_card(
         self, access_token: str, order: PaymentObject, card_id: str, notes: Notes
@@ -175,11 +168,7 @@ class Bank:
         """
         async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
-            card = await saved.usable(work, card_id)
-            policy = "none" if order.recurrent else work.merchant.three_ds
-            decision = issuer.decide_saved(card.mask, None, policy)
-            order = replace(order, account_id=order.account_id or card.account_id, name=order.name or card.holder)
-            return await payments.pay(work, order, token, decision, notes=notes, card_id=card.id)
+            return await payments.by_saved_card(work, order, token, card_id, notes)
 
     async def confirm(self, access_token: str, md: str, pa_res: str, transaction_id: str) -> Transaction:
         """Finish a payment with what the issuer has sent to the shop. It spends the token.
@@ -191,7 +180,7 @@ class Bank:
         """
         async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
-            work.save(replace(token, spent=True))
+            tokens.spend(work, token)
             return await payments.confirm(work, md, pa_res, transaction_id=transaction_id)
 
     async def confirm_in_browser(self, access_token: str, md: str, pa_res: str) -> Transaction:
@@ -274,7 +263,7 @@ class Bank:
         async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             await saved.deactivate(work, card_id)
-            work.save(replace(token, spent=True))
+            tokens.spend(work, token)
 
     async def make_link(self, access_token: str, asked: LinkRequest, notes: Notes) -> tuple[InvoiceLink, Merchant]:
         """Let an order wait at an address for its customer. It spends the token.
@@ -287,7 +276,7 @@ class Bank:
         async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             link = await links.make(work, asked, notes)
-            work.save(replace(token, spent=True))
+            tokens.spend(work, token)
             return link, work.merchant
 
     async def open_link(self, link_id: str) -> str:
@@ -326,15 +315,7 @@ class Bank:
         """
         async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
-            if await work.get(Invoice, invoice_id):  # anybody can ask for anything; only orders have a story
-                work.record("status.asked", invoice_id)
-            terminal = token.request.terminal
-            if terminal is None:
-                return StatusAnswer(merchant=work.merchant, result=outgoing.NO_TERMINAL)
-            if work.merchant.terminal(terminal) is None:
-                return StatusAnswer(merchant=work.merchant, result=outgoing.FOREIGN)
-            found = await work.find(Transaction, "invoice_id", invoice_id)
-            return self._found(work, found[-1] if found else None)
+            return await statuses.of_invoice(work, token, invoice_id)
 
     async def status_by_id(self, access_token: str, transaction_id: str) -> StatusAnswer:
         """Look up one transaction. Asking does not spend the token (assumed).
@@ -345,18 +326,7 @@ class Bank:
         """
         async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
-            if token.request.terminal is None:
-                return StatusAnswer(merchant=work.merchant, result=outgoing.NO_TERMINAL)
-            return self._found(work, await work.get(Transaction, transaction_id))
-
-    def _found(self, work: Work, transaction: Transaction | None) -> StatusAnswer:
-        """Answer for a transaction; while a code is not final, the shop is told to ask again (assumed)."""
-        result = None
-        if transaction is not None and transaction.reason_code and transaction.decided_at is not None:
-            final = resources.table("reasons")[str(transaction.reason_code)]["final"]
-            since = (work.now - transaction.decided_at).total_seconds()
-            result = outgoing.RETRY if not final and since < work.merchant.unsettled_s else None
-        return StatusAnswer(merchant=work.merchant, transaction=transaction, result=result)
+            return await statuses.of_transaction(work, token, transaction_id)
 
     async def operate(
         self, access_token: str, operation: str, transaction_id: str, amount: Decimal | None, notes: Notes
@@ -371,7 +341,7 @@ class Bank:
         async with self._with(Token, access_token) as work:
             token = await tokens.usable(work, access_token)
             done = await operations.OPERATIONS[operation](work, transaction_id, amount, notes)
-            work.save(replace(token, spent=True))
+            tokens.spend(work, token)
         return done
 
     async def close_page(self, client_id: str, checkout_id: str) -> None:
@@ -408,58 +378,9 @@ class Bank:
         heard = 0
         while True:
             async with self.store.work(client_id) as work:
-                queued = await work.find(Delivery, "invoice_id", transaction.invoice_id)
-                if all(one.tries for one in queued if one.transaction_id == transaction.id):
+                if await notices.answered(work, transaction):
                     return
             heard = (await self.store.news(client_id, after=heard))[-1].number
 
-    def _with(self, kind: type[Stored], key: str) -> "_UnitWith":
-        return _UnitWith(self.store, kind, key)
-
-
-class _UnitWith:
-    """A unit of work in the world of a thing that is there, and still is when the unit begins."""
-
-    __slots__ = ("_key", "_kind", "_store", "_unit")
-
-    def __init__(self, store: Store, kind: type[Stored], key: str) -> None:
-        self._store = store
-        self._kind = kind
-        self._key = key
-
-    async def __aenter__(self) -> Work:
-        client_id = await self._store.owner(self._kind, self._key)
-        if client_id is None:
-            raise self._absent()
-        try:
-            self._unit = self._store.work(client_id)
-            work = await self._unit.__aenter__()
-        except UnknownMerchantError:
-            raise self._absent() from None
-        try:
-            if await work.get(self._kind, self._key) is None:  # the world was made anew since its owner was looked up
-                raise self._absent()
-        except BaseException as wrong:
-            await self._unit.__aexit__(type(wrong), wrong, wrong.__traceback__)
-            raise
-        return work
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._unit.__aexit__(kind, error, trace)
-
-    def _absent(self) -> Refusal:
-        if self._kind is Token:
-            return tokens.unknown()
-        name, happened = _NAMES[self._kind]
-        why = f"there is no such {name}: it was not {happened} here, or its merchant was reset, or it is forgotten"
-        return NotFound(why, field=name)
-
-
-_NAMES: Final[dict[type[Stored], tuple[str, str]]] = {
-    Checkout: ("pay page", "opened"),
-    Challenge: ("3-D Secure check", "begun"),
-    InvoiceLink: ("invoice link", "made"),
-    Transaction: ("payment", "begun"),
-}
+    def _with(self, kind: type[Stored], key: str) -> UnitWith:
+        return UnitWith(self.store, kind, key)

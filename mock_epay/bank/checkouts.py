@@ -224,4 +224,5 @@ async def _end(work: Work, checkout: Checkout) -> None:
         work.record("checkout.closed", checkout.order.invoice_id, **why)
     token = await work.get(Token, checkout.token)
     assert token is not None
-    work.save(checkout, replace(token, spent=True))
+    work.save(checkout)
+    tokens.spend(work, token)

@@ -6,12 +6,10 @@ from typing import Any, Final
 
 from mock_epay import fake, resources
 from mock_epay.dialects import SPELLINGS
-from mock_epay.errors import BadField
+from mock_epay.errors import CONTROL_API, BadField
 from mock_epay.model import Merchant, Terminal
 from mock_epay.records import replace
 from mock_epay.settings import Settings, chosen, rows
-
-SOURCE: Final = "documented: control API"
 
 # The settings that a merchant may have of its own.
 OWN: Final = tuple(row.name for row in rows() if row.per_merchant)
@@ -105,6 +103,6 @@ def _with_changes(merchant: Merchant, rows: Sequence[Mapping[str, Any]]) -> tupl
     terminals = {one.id: one for one in merchant.terminals}
     for number, row in enumerate(rows):
         if row["id"] not in terminals:
-            raise BadField(f"terminals.{number}.id", row["id"], f"a terminal of {merchant.client_id}", SOURCE)
+            raise BadField(f"terminals.{number}.id", row["id"], f"a terminal of {merchant.client_id}", CONTROL_API)
         terminals[row["id"]] = replace(terminals[row["id"]], two_stage=row["two_stage"])
     return tuple(terminals.values())

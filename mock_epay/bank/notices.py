@@ -60,6 +60,12 @@ def holds_page(work: Work, transaction: Transaction) -> bool:
     return script.read_plan(transaction.plan or work.merchant.plan)[0].holds_page
 
 
+async def answered(work: Work, transaction: Transaction) -> bool:
+    """Whether each notice of a transaction has been tried."""
+    queued = await work.find(Delivery, "invoice_id", transaction.invoice_id)
+    return all(one.tries for one in queued if one.transaction_id == transaction.id)
+
+
 async def pending(work: Work, transaction: Transaction) -> Sequence[Delivery]:
     """Return the notices of a transaction that wait until the customer has left."""
     queued = await work.find(Delivery, "invoice_id", transaction.invoice_id)

@@ -90,6 +90,11 @@ async def usable(work: Work, access_token: str) -> Token:
     return token
 
 
+def spend(work: Work, token: Token) -> None:
+    """Note that a token has served its one operation."""
+    work.save(replace(token, spent=True))
+
+
 def unknown() -> InvalidToken:
     """Make the refusal of a token that nobody has."""
     return InvalidToken(

@@ -5,13 +5,12 @@ from datetime import datetime
 from typing import Final, Literal
 
 from mock_epay.desk import stories
-from mock_epay.errors import BadField
+from mock_epay.errors import CONTROL_API, BadField
 from mock_epay.model import Delivery, DeliveryState, Hint, Invoice, InvoiceLink, Status, Token, Transaction
 from mock_epay.records import Record
 from mock_epay.store import Work
 from mock_epay.store.search import NONE, Sought
 
-SOURCE: Final = "documented: control API"
 ORDERS: Final = ("oldest", "newest")
 MOST: Final = 1000
 
@@ -41,7 +40,7 @@ class Search(Sought, kw_only=True):
         """
         for field, value, known in (("status", self.status, Status), ("postlink", self.postlink, DeliveryState)):
             if value and value not in {*known, NONE}:
-                raise BadField(field, value, f"one of {', '.join(known)}, or {NONE}", SOURCE)
+                raise BadField(field, value, f"one of {', '.join(known)}, or {NONE}", CONTROL_API)
 
 
 class Line(Record, kw_only=True):
@@ -119,7 +118,7 @@ async def _behind(work: Work, fit: Sequence[str], search: Search) -> Sequence[st
 
 
 def _lost(number: str) -> BadField:
-    return BadField("before", number, "the invoice_id of an invoice in the list", SOURCE)
+    return BadField("before", number, "the invoice_id of an invoice in the list", CONTROL_API)
 
 
 async def _lines(work: Work, shown: Sequence[Invoice]) -> list[Line]:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final
 
-from mock_epay.desk import comparisons
+from mock_epay.desk import comparisons, postlinks
 from mock_epay.desk.comparisons import Compared
+from mock_epay.desk.postlinks import Notice
 from mock_epay.errors import NotFound
 from mock_epay.model import (
     EVENTS,
@@ -65,13 +66,6 @@ _WHERE: Final[dict[Status, str]] = {
 }
 
 
-class Notice(Record, kw_only=True):
-    """A postlink with each try to deliver it."""
-
-    delivery: Delivery
-    attempts: Sequence[Attempt]
-
-
 class Timeline(Record, kw_only=True):
     """All that is known of an invoice. `challenge` is the issuer's question that it waits for."""
 
@@ -107,7 +101,7 @@ async def timeline(work: Work, invoice_id: str) -> Timeline:
         compared=await _compared(work, tokens, transactions, deliveries),
         challenge=await challenge(work, transactions[-1]) if transactions else None,
         transactions=transactions,
-        notices=await notices(work, deliveries),
+        notices=await postlinks.notices(work, deliveries),
         events=events,
         story=[sentence(event) for event in events],
     )
@@ -129,17 +123,6 @@ async def _compared(
     checkout = await work.get(Checkout, latest.checkout_id) if latest else None
     token = await work.get(Token, checkout.token) if checkout else (tokens[-1] if tokens else None)
     return comparisons.compare(token.request if token else None, latest, sent[-1] if sent else None)
-
-
-async def notice(work: Work, delivery: Delivery) -> Notice:
-    """Return a postlink with its tries."""
-    return Notice(delivery=delivery, attempts=await work.find(Attempt, "delivery_id", delivery.id))
-
-
-async def notices(work: Work, deliveries: Sequence[Delivery]) -> Sequence[Notice]:
-    """Return postlinks, each with its tries."""
-    tries = await work.find_each(Attempt, "delivery_id", [one.id for one in deliveries])
-    return [Notice(delivery=one, attempts=tries[one.id]) for one in deliveries]
 
 
 async def hints(work: Work, invoice_id: str) -> Sequence[Hint]:

@@ -57,7 +57,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await desk.open()
+        await desk.worlds.open()
         async with courier:
             works = desk.timekeeper.start()
             for work in works:

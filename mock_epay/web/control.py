@@ -1,40 +1,31 @@
 """The control API: worlds, clocks, scripts and what happened, as JSON under `/_control`."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
-from typing import Any, Final, Literal, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, cast
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import __version__, qr
-from mock_epay.desk import Changes, Desk, invoices, sessions
-from mock_epay.desk.invoices import Search
+from mock_epay.desk import Desk
 from mock_epay.desk.payments import Answer, DirectPayment
-from mock_epay.errors import BadField, NotFound
+from mock_epay.desk.postlinks import Changes
+from mock_epay.errors import CONTROL_API, BadField, NotFound
 from mock_epay.model import EVENTS, Merchant, Transaction
 from mock_epay.store import UnknownMerchantError
-from mock_epay.web import cardform, checks, guard, recipes, views
+from mock_epay.web import cardform, checks, guard, queries, recipes, stream, views
 from mock_epay.web.checks import CheckHandler
+from mock_epay.web.door import Asked, Door
 from mock_epay.wire import contracts, control
 
 PREFIX: Final = "/_control"
-SOURCE: Final = "documented: control API"
-COOKIE: Final = "mock_epay_session"
 USUAL: Final = "test"  # whose cabinet opens by itself where it is open to all
 
-_LONGEST_WAIT_S: Final = 60
 _USUAL_WAIT_S: Final = 5
 _HEALTH: Final = "/health"  # for the health checks of containers, which have no token
 _SESSION: Final = "/session"
-_STREAM: Final = "text/event-stream"
-_PING_S: Final = 15
-_MOST_DIGITS: Final = 15
 
-Asked = Literal["nothing", "token", "session of anybody", "session of the merchant"]
 _OWNER: Final = "session of the merchant"
 # What is as good as the control token, where one is set; elsewhere it is a session of the merchant in the address.
 _ASKED: Final[dict[str, Asked]] = {
@@ -49,45 +40,45 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def routes(desk: Desk, check_handler: CheckHandler | None = None) -> list[BaseRoute]:
     """Return the control API. Each row has its methods, in capitals, and what answers them."""
-    door = Control(desk, check_handler)
+    api = Control(desk, check_handler)
     one = "/merchants/{client_id}"
     rows: list[tuple[str, dict[str, Endpoint]]] = [
-        (_HEALTH, {"GET": door.health}),
-        ("/settings", {"GET": door.settings}),
-        ("/cards", {"GET": door.cards}),
-        ("/reasons", {"GET": door.reasons}),
-        ("/qr", {"GET": door.qr}),
-        (_SESSION, {"GET": door.session, "POST": door.sign_in, "DELETE": door.sign_out}),
-        ("/merchants", {"GET": door.merchants, "POST": door.new_merchant}),
-        (one, {"GET": door.merchant, "PATCH": door.change_merchant, "DELETE": door.drop_merchant}),
-        (f"{one}/reset", {"POST": door.reset}),
-        (f"{one}/kept", {"GET": door.kept}),
-        (f"{one}/clock", {"GET": door.clock, "PUT": door.turn_clock}),
-        (f"{one}/script", {"GET": door.script, "POST": door.add_to_script, "DELETE": door.clear_script}),
-        (f"{one}/faults", {"GET": door.faults, "POST": door.add_faults, "DELETE": door.clear_faults}),
-        (f"{one}/payments", {"POST": door.pay}),
-        (f"{one}/transactions", {"GET": door.transactions}),
-        (f"{one}/transactions/{{id}}", {"GET": door.transaction}),
+        (_HEALTH, {"GET": api.health}),
+        ("/settings", {"GET": api.settings}),
+        ("/cards", {"GET": api.cards}),
+        ("/reasons", {"GET": api.reasons}),
+        ("/qr", {"GET": api.qr}),
+        (_SESSION, {"GET": api.session, "POST": api.sign_in, "DELETE": api.sign_out}),
+        ("/merchants", {"GET": api.merchants, "POST": api.new_merchant}),
+        (one, {"GET": api.merchant, "PATCH": api.change_merchant, "DELETE": api.drop_merchant}),
+        (f"{one}/reset", {"POST": api.reset}),
+        (f"{one}/kept", {"GET": api.kept}),
+        (f"{one}/clock", {"GET": api.clock, "PUT": api.turn_clock}),
+        (f"{one}/script", {"GET": api.script, "POST": api.add_to_script, "DELETE": api.clear_script}),
+        (f"{one}/faults", {"GET": api.faults, "POST": api.add_faults, "DELETE": api.clear_faults}),
+        (f"{one}/payments", {"POST": api.pay}),
+        (f"{one}/transactions", {"GET": api.transactions}),
+        (f"{one}/transactions/{{id}}", {"GET": api.transaction}),
         *(
-            (f"{one}/transactions/{{id}}/{operation}", {"POST": door.operation(operation)})
+            (f"{one}/transactions/{{id}}/{operation}", {"POST": api.operation(operation)})
             for operation in ("charge", "cancel", "refund")
         ),
-        (f"{one}/transactions/{{id}}/challenge", {"POST": door.answer}),
-        (f"{one}/links", {"POST": door.make_link}),
-        (f"{one}/invoices", {"GET": door.invoices}),
-        (f"{one}/invoices/{{invoice_id}}", {"GET": door.timeline}),
-        (f"{one}/invoices/{{invoice_id}}/test", {"GET": door.test}),
-        (f"{one}/postlinks", {"GET": door.postlinks}),
-        (f"{one}/postlinks/{{id}}", {"GET": door.postlink}),
-        (f"{one}/postlinks/{{id}}/resend", {"POST": door.resend}),
-        (f"{one}/postlinks/{{id}}/release", {"POST": door.release}),
-        (f"{one}/postlinks/{{id}}/cancel", {"POST": door.cancel}),
-        (f"{one}/check-handler", {"POST": door.check_handler}),
-        (f"{one}/events", {"GET": door.events}),
-        (f"{one}/wait", {"GET": door.wait}),
+        (f"{one}/transactions/{{id}}/challenge", {"POST": api.answer}),
+        (f"{one}/links", {"POST": api.make_link}),
+        (f"{one}/invoices", {"GET": api.invoices}),
+        (f"{one}/invoices/{{invoice_id}}", {"GET": api.timeline}),
+        (f"{one}/invoices/{{invoice_id}}/test", {"GET": api.test}),
+        (f"{one}/postlinks", {"GET": api.postlinks}),
+        (f"{one}/postlinks/{{id}}", {"GET": api.postlink}),
+        (f"{one}/postlinks/{{id}}/resend", {"POST": api.resend}),
+        (f"{one}/postlinks/{{id}}/release", {"POST": api.release}),
+        (f"{one}/postlinks/{{id}}/cancel", {"POST": api.cancel}),
+        (f"{one}/check-handler", {"POST": api.check_handler}),
+        (f"{one}/events", {"GET": api.events}),
+        (f"{one}/wait", {"GET": api.wait}),
     ]
     return [
-        Route(PREFIX + path, door.guarded(methods, _ASKED.get(path, _OWNER)), methods=list(methods))
+        Route(PREFIX + path, api.endpoint(methods, _ASKED.get(path, _OWNER)), methods=list(methods))
         for path, methods in rows
     ]
 
@@ -99,39 +90,26 @@ class Control:
         self._desk = desk
         self._check_handler = check_handler
         self._settings = desk.bank.settings
-        self._names = guard.own_names(self._settings)
+        self._door = Door(desk)
 
-    def guarded(self, methods: Mapping[str, Endpoint], asked: "Asked") -> Endpoint:
+    def endpoint(self, methods: Mapping[str, Endpoint], asked: Asked) -> Endpoint:
         """Return what answers one address, for visitors that are let in: with the control token, or what is `asked`."""
 
         async def answered(request: Request) -> Response:
-            guard.check_visitor(request, self._names)
-            if not (asked == "nothing" or guard.brings(request, self._settings.control_token)):
-                await self._check_session(request, asked)
+            await self._door.check(request, asked)
             method = "GET" if request.method == "HEAD" else request.method
             try:
                 return await methods[method](request)
             except UnknownMerchantError as unknown:
-                raise await self._desk.unknown(str(unknown.args[0])) from None
+                raise await self._desk.worlds.unknown(str(unknown.args[0])) from None
 
         return answered
 
-    async def _check_session(self, request: Request, asked: "Asked") -> None:
-        """Refuse who lacks the control token, unless a session is as good here.
-
-        Raises:
-            InvalidToken: it is not, or there is none.
-
-        """
-        user = await self._desk.signed_in(request.cookies.get(COOKIE, "")) if asked != "token" else None
-        if user is None or request.path_params.get("client_id", user.client_id) != user.client_id:
-            raise guard.no_token()
-
     async def session(self, request: Request) -> Response:
         """Show who is signed in; where the cabinet is open, somebody always is."""
-        user = await self._desk.signed_in(request.cookies.get(COOKIE, ""))
+        user = await self._door.user(request)
         if user is None and self._settings.cabinet_open:
-            user = await self._desk.merchant(USUAL)
+            user = await self._desk.worlds.merchant(USUAL)
         return self._session(user)
 
     async def sign_in(self, request: Request) -> Response:
@@ -139,33 +117,27 @@ class Control:
         email, password, client_id = control.session(await self._body(request))
         if client_id and not self._settings.cabinet_open:
             rule = "absent, unless the setting cabinet_open lets anybody in: give email and password"
-            raise BadField("client_id", client_id, rule, SOURCE)
-        user, proof = await (self._desk.enter(client_id) if client_id else self._desk.sign_in(email, password))
+            raise BadField("client_id", client_id, rule, CONTROL_API)
+        found = self._desk.worlds.merchant(client_id) if client_id else self._desk.sessions.user(email, password)
+        user = await found
         response = self._session(user)
-        self._set_cookie(request, response, proof, int(sessions.LASTS.total_seconds()))
+        self._door.begin(request, response, user)
         return response
 
     async def sign_out(self, request: Request) -> Response:
         """Let the user out of the cabinet."""
         response = _done()
-        self._set_cookie(request, response, "", 0)
+        self._door.end(request, response)
         return response
 
     async def qr(self, request: Request) -> Response:
         """Draw the QR code of an address."""
-        drawn = qr.picture(_query(request, "text").get("text", ""))
+        drawn = qr.picture(queries.read(request, "text").get("text", ""))
         return Response(drawn, headers=guard.NO_STORE, media_type="image/svg+xml")
-
-    def _session(self, user: Merchant | None) -> Response:
-        return self._json("session-response", views.session(user, open_=self._settings.cabinet_open))
-
-    def _set_cookie(self, request: Request, response: Response, proof: str, seconds: int) -> None:
-        secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, proof, max_age=seconds, httponly=True, samesite="strict", secure=secure)
 
     async def health(self, _: Request) -> Response:
         """Say that payments can be taken, which is so while the store can be read, and how much it keeps."""
-        tally = await self._desk.tally()
+        tally = await self._desk.worlds.tally()
         kept = views.kept(tally, self._settings)
         return self._json("health", {"status": "ok", "version": __version__, "worlds": tally.worlds, "kept": kept})
 
@@ -183,48 +155,48 @@ class Control:
 
     async def merchants(self, request: Request) -> Response:
         """Show all merchants."""
-        found = await self._desk.merchants()
+        found = await self._desk.worlds.merchants()
         return self._json("merchants", {"merchants": [views.merchant(one, guard.base_url(request)) for one in found]})
 
     async def new_merchant(self, request: Request) -> Response:
         """Make a merchant."""
         facts = control.merchant("control-merchant", await self._body(request))
-        merchant = await self._desk.new_merchant(facts)
+        merchant = await self._desk.worlds.new_merchant(facts)
         return self._merchant(request, merchant, 201)
 
     async def merchant(self, request: Request) -> Response:
         """Show a merchant."""
-        return self._merchant(request, await self._desk.merchant(_client_id(request)))
+        return self._merchant(request, await self._desk.worlds.merchant(_client_id(request)))
 
     async def change_merchant(self, request: Request) -> Response:
         """Change a merchant."""
         facts = control.merchant("control-merchant-change", await self._body(request))
-        merchant = await self._desk.change_merchant(_client_id(request), facts)
+        merchant = await self._desk.worlds.change_merchant(_client_id(request), facts)
         return self._merchant(request, merchant)
 
     async def drop_merchant(self, request: Request) -> Response:
         """End a merchant's world."""
-        await self._desk.drop_merchant(_client_id(request))
+        await self._desk.worlds.drop_merchant(_client_id(request))
         return _done()
 
     async def reset(self, request: Request) -> Response:
         """Begin a merchant's world anew."""
         control.nothing(await self._body(request))
-        return self._merchant(request, await self._desk.reset(_client_id(request)))
+        return self._merchant(request, await self._desk.worlds.reset(_client_id(request)))
 
     async def kept(self, request: Request) -> Response:
         """Show how much is kept of a merchant's world."""
-        merchant = await self._desk.merchant(_client_id(request))
-        return self._json("kept", views.kept(await self._desk.tally(merchant.client_id), merchant))
+        merchant = await self._desk.worlds.merchant(_client_id(request))
+        return self._json("kept", views.kept(await self._desk.worlds.tally(merchant.client_id), merchant))
 
     async def clock(self, request: Request) -> Response:
         """Show a clock."""
-        return self._json("clock-response", views.clock(await self._desk.clock(_client_id(request))))
+        return self._json("clock-response", views.clock(await self._desk.timekeeper.clock(_client_id(request))))
 
     async def turn_clock(self, request: Request) -> Response:
         """Turn a clock."""
         turn = control.clock(await self._body(request))
-        face = await self._desk.turn_clock(
+        face = await self._desk.timekeeper.turn(
             _client_id(request), freeze=turn.freeze, moment=turn.moment, seconds=turn.seconds, resume=turn.resume
         )
         return self._json("clock-response", views.clock(face))
@@ -266,7 +238,7 @@ class Control:
         form = cardform.read(asked.form)
         if form.problems:
             field, problem = next(iter(form.problems.items()))
-            raise BadField(f"card.{field}", "(not shown)", f"as the pay page takes it: {problem}", SOURCE)
+            raise BadField(f"card.{field}", "(not shown)", f"as the pay page takes it: {problem}", CONTROL_API)
         payment = DirectPayment(
             fields=asked.fields,
             card=form.card,
@@ -282,7 +254,7 @@ class Control:
 
     async def transactions(self, request: Request) -> Response:
         """Show transactions."""
-        query = _query(request, "invoice_id", "status")
+        query = queries.read(request, "invoice_id", "status")
         found = await self._desk.transactions(_client_id(request), **query)
         return self._json("transactions", {"transactions": [await self._transaction(request, one) for one in found]})
 
@@ -310,7 +282,7 @@ class Control:
     async def make_link(self, request: Request) -> Response:
         """Let an order wait at an address."""
         client_id = _client_id(request)
-        shop_id = (await self._desk.merchant(client_id)).terminals[0].shop_id
+        shop_id = (await self._desk.worlds.merchant(client_id)).terminals[0].shop_id
         notes = await self._desk.bank.notes(client_id)
         body = await self._body(request)
         made = await self._desk.make_link(client_id, lambda number: control.link(body, shop_id, number, notes), notes)
@@ -318,7 +290,7 @@ class Control:
 
     async def invoices(self, request: Request) -> Response:
         """Show the invoices, a line for each."""
-        found = await self._desk.invoices(_client_id(request), _search(request))
+        found = await self._desk.invoices(_client_id(request), queries.search(request))
         return self._json("invoices", views.invoices(found))
 
     async def timeline(self, request: Request) -> Response:
@@ -329,17 +301,17 @@ class Control:
 
     async def test(self, request: Request) -> Response:
         """Write down, as a test in some language, how an invoice happens again."""
-        language = _query(request, "as").get("as", "")
+        language = queries.read(request, "as").get("as", "")
         if language not in recipes.LANGUAGES:
-            raise BadField("as", language or None, f"one of {', '.join(recipes.LANGUAGES)}", SOURCE)
+            raise BadField("as", language or None, f"one of {', '.join(recipes.LANGUAGES)}", CONTROL_API)
         recipe = await self._desk.recipe(_client_id(request), request.path_params["invoice_id"])
         headers = guard.NO_STORE | {"Content-Disposition": f'inline; filename="{recipes.LANGUAGES[language].file}"'}
         return PlainTextResponse(recipes.written(recipe, language, guard.base_url(request)), headers=headers)
 
     async def postlinks(self, request: Request) -> Response:
         """Show postlinks, or wait until there are so many."""
-        query = _query(request, "invoice_id", "transaction_id", "state", "wait_s", "count")
-        seconds, least = _seconds(query, "wait_s", 0), _whole(query, "count", 1)
+        query = queries.read(request, "invoice_id", "transaction_id", "state", "wait_s", "count")
+        seconds, least = queries.seconds(query, "wait_s", 0), queries.whole(query, "count", 1)
         for name in ("wait_s", "count"):
             query.pop(name, None)
         found = await self._desk.postlinks_within(_client_id(request), seconds, least, **query)
@@ -373,7 +345,7 @@ class Control:
         """Check a shop's handler of postlinks, and tell each verdict as it is reached."""
         client_id = _client_id(request)
         facts = control.check(await self._body(request))
-        await self._desk.merchant(client_id)
+        await self._desk.worlds.merchant(client_id)
         if self._check_handler is None:
             raise NotFound("nobody checks handlers here: that takes a server that mock-epay serve has started")
         run = checks.Run(self._check_handler(client_id, facts))
@@ -382,31 +354,28 @@ class Control:
 
     async def events(self, request: Request) -> Response:
         """Show events, or go on showing them as they happen."""
-        query = _query(request, "after", "kind", "invoice_id")
-        client_id, after = _client_id(request), _whole(query, "after", 0)
+        query = queries.read(request, "after", "kind", "invoice_id")
+        client_id, after = _client_id(request), queries.whole(query, "after", 0)
         kind, invoice_id = query.get("kind", ""), query.get("invoice_id", "")
         if kind and kind not in EVENTS:
-            raise BadField("kind", kind, f"one of {', '.join(EVENTS)}", SOURCE)
-        await self._desk.merchant(client_id)
-        if _STREAM in request.headers.get("accept", ""):
-            heard = request.headers.get("last-event-id", "")
-            after = await self._place(client_id, int(heard) if heard.isdecimal() and heard.isascii() else after)
-            told = self._stream(client_id, after, kind, invoice_id)
-            return StreamingResponse(told, headers=guard.NO_STORE, media_type=_STREAM)
+            raise BadField("kind", kind, f"one of {', '.join(EVENTS)}", CONTROL_API)
+        await self._desk.worlds.merchant(client_id)
+        if stream.wanted(request):
+            return await stream.begin(self._desk, request, client_id, after, kind=kind, invoice_id=invoice_id)
         happened = await self._desk.events(client_id, after=after)
         fit = [views.event(one) for one in happened if kind in {"", one.kind} and invoice_id in {"", one.invoice_id}]
         return self._json("events", {"events": fit, "last": happened[-1].number if happened else after})
 
     async def wait(self, request: Request) -> Response:
         """Wait for an event."""
-        query = _query(request, "until", "invoice_id", "after", "timeout_s")
+        query = queries.read(request, "until", "invoice_id", "after", "timeout_s")
         client_id = _client_id(request)
         event = await self._desk.wait(
             client_id,
             query.get("until", ""),
             invoice_id=query.get("invoice_id", ""),
-            after=_whole(query, "after", 0),
-            seconds=_seconds(query, "timeout_s", _USUAL_WAIT_S),
+            after=queries.whole(query, "after", 0),
+            seconds=queries.seconds(query, "timeout_s", _USUAL_WAIT_S),
         )
         transaction, notice = await self._desk.about(client_id, event)
         return self._json(
@@ -418,37 +387,15 @@ class Control:
             },
         )
 
-    async def _place(self, client_id: str, heard: int) -> int:
-        """Return the number to go on behind; whoever has heard of more than there is has known another sandbox."""
-        return heard if heard <= await self._desk.last_event(client_id) else 0
-
-    async def _stream(self, client_id: str, after: int, kind: str, invoice_id: str) -> AsyncIterator[str]:
-        """Tell events as they happen, with a word now and then that the line is open; it ends with the merchant."""
-        yield ": here are the events\n\n"
-        news = asyncio.create_task(self._desk.news(client_id, after=after))
-        try:
-            while True:
-                await asyncio.wait({news}, timeout=_PING_S)
-                if not news.done():
-                    yield ": still here\n\n"
-                    continue
-                happened = news.result()
-                news = asyncio.create_task(self._desk.news(client_id, after=happened[-1].number))
-                for event in happened:
-                    if kind in {"", event.kind} and invoice_id in {"", event.invoice_id}:
-                        text = json.dumps(views.event(event), ensure_ascii=False)
-                        yield f"id: {event.number}\nevent: {event.kind}\ndata: {text}\n\n"
-        except UnknownMerchantError:
-            return
-        finally:
-            news.cancel()
-
     async def _transaction(self, request: Request, shown: Transaction) -> dict[str, Any]:
         challenge = await self._desk.challenge(_client_id(request), shown)
         return views.transaction(shown, guard.base_url(request), challenge)
 
     def _merchant(self, request: Request, shown: Merchant, status: int = 200) -> Response:
         return self._json("merchant-response", views.merchant(shown, guard.base_url(request)), status)
+
+    def _session(self, user: Merchant | None) -> Response:
+        return self._json("session-response", views.session(user, open_=self._settings.cabinet_open))
 
     def _json(self, schema: str, body: Mapping[str, Any], status: int = 200) -> Response:
         encoded = contracts.encode(f"control-{schema}", body, check=self._settings.self_check)
@@ -466,52 +413,3 @@ def _done() -> Response:
 def _client_id(request: Request) -> str:
     client_id: str = request.path_params["client_id"]
     return client_id
-
-
-def _query(request: Request, *known: str) -> dict[str, str]:
-    """Return the parameters in an address.
-
-    Raises:
-        BadField: one of them means nothing.
-
-    """
-    for name, value in request.query_params.items():
-        if name not in known:
-            raise BadField(name, value, f"no such parameter; there are {', '.join(known)}", SOURCE)
-    return {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-
-
-def _search(request: Request) -> Search:
-    """Return which invoices an address asks for."""
-    query = _query(request, "order", "limit", "before", "q", "status", "postlink", "reason", "ids")
-    order = query.get("order", "oldest")
-    if order not in invoices.ORDERS:
-        raise BadField("order", order, f"one of {', '.join(invoices.ORDERS)}", SOURCE)
-    limit = _whole(query, "limit", invoices.MOST) if "limit" in query else None
-    if limit is not None and not 1 <= limit <= invoices.MOST:
-        raise BadField("limit", str(limit), f"a whole number from 1 to {invoices.MOST}", SOURCE)
-    return Search(
-        order=cast("Literal['oldest', 'newest']", order),
-        limit=limit,
-        behind=query.get("before", ""),
-        text=query.get("q", ""),
-        status=query.get("status", ""),
-        postlink=query.get("postlink", ""),
-        reason_code=_whole(query, "reason", 0) if "reason" in query else None,
-        numbers=tuple(filter(None, query.get("ids", "").split(","))),
-    )
-
-
-def _whole(query: Mapping[str, str], name: str, usual: int) -> int:
-    text = query.get(name, str(usual))
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise BadField(name, text, "a whole number, 0 or more", SOURCE)
-    return int(text)
-
-
-def _seconds(query: Mapping[str, str], name: str, usual: float) -> float:
-    text = query.get(name, str(usual))
-    with suppress(ValueError):
-        if 0 <= float(text) <= _LONGEST_WAIT_S:
-            return float(text)
-    raise BadField(name, text, f"a number of real seconds from 0 to {_LONGEST_WAIT_S}", SOURCE)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from mock_epay import addresses
-from mock_epay.errors import SHOWN, BadField, Forbidden, InvalidToken, NotJson, TooLarge
+from mock_epay.errors import CONTROL_API, SHOWN, BadField, Forbidden, InvalidToken, NotJson, TooLarge
 from mock_epay.model import Hint
 from mock_epay.notes import Notes
 from mock_epay.settings import Settings
@@ -28,9 +28,6 @@ _PAGE: Final = {
 }
 NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 ANY_ORIGIN: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
-
-
-CONTROL: Final = "documented: control API"
 HINTS: Final = "X-Mock-Epay-Hints"
 _HINTS: Final = HINTS.lower().encode()
 
@@ -115,7 +112,7 @@ def check_visitor(request: Request, names: Collection[str]) -> None:
     if site not in {"none", "same-origin"} or origin not in {None, base_url(request)}:
         rule = "requests of other sites' pages are not served"
         raise Forbidden(
-            f"a page of {(origin or site)[:SHOWN]} asked: {rule}", field="Origin", rule=rule, source=CONTROL
+            f"a page of {(origin or site)[:SHOWN]} asked: {rule}", field="Origin", rule=rule, source=CONTROL_API
         )
 
 
@@ -131,7 +128,7 @@ def no_token() -> InvalidToken:
         "the control token is missing or wrong: send it in the header Authorization, behind the word Bearer",
         field="Authorization",
         rule="Bearer and the setting control_token",
-        source=CONTROL,
+        source=CONTROL_API,
     )
 
 
@@ -145,7 +142,9 @@ def check_host(request: Request, names: Collection[str]) -> None:
     host = request.url.hostname or ""
     if not (addresses.is_own(host) or host.lower() in names):
         rule = "an address, a local name, or one of the setting control_hosts"
-        raise Forbidden(f"Host is {host[:SHOWN]}: {rule}", field="Host", value=host[:SHOWN], rule=rule, source=CONTROL)
+        raise Forbidden(
+            f"Host is {host[:SHOWN]}: {rule}", field="Host", value=host[:SHOWN], rule=rule, source=CONTROL_API
+        )
 
 
 def own_names(settings: Settings) -> frozenset[str]:
@@ -162,7 +161,7 @@ def check_json(request: Request) -> None:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and (kind or _has_body(request)):
-        raise NotJson("Content-Type", kind, "application/json", CONTROL)
+        raise NotJson("Content-Type", kind, "application/json", CONTROL_API)
 
 
 def _has_body(request: Request) -> bool:

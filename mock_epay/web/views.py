@@ -7,10 +7,10 @@ from typing import Any
 
 from mock_epay import issuer, resources, settings
 from mock_epay.bank import merchants
-from mock_epay.desk import ClockFace
 from mock_epay.desk.invoices import Line, Page
-from mock_epay.desk.stories import Notice, Timeline
-from mock_epay.desk.timekeeper import Happening
+from mock_epay.desk.postlinks import Notice
+from mock_epay.desk.stories import Timeline
+from mock_epay.desk.timekeeper import ClockFace, Happening
 from mock_epay.model import Challenge, Event, InvoiceLink, Merchant, Token, Transaction
 from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule, Script
 from mock_epay.settings import Settings

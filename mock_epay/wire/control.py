@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from mock_epay import issuer, resources, script
-from mock_epay.errors import BadField, Refusal
+from mock_epay.errors import CONTROL_API, BadField, Refusal
 from mock_epay.model import LinkRequest
 from mock_epay.notes import Notes
 from mock_epay.records import Record
@@ -17,8 +17,6 @@ from mock_epay.script import Direction, Match, NextDecision, PlannedFault, Rule
 from mock_epay.settings import RETRY_PROFILES
 from mock_epay.wire import bodies, links, operations, orders
 from mock_epay.wire.contracts import check_closed
-
-SOURCE: Final = "documented: control API"
 
 _REASONS: Final = "a reason code of GET /_control/reasons, or 0 to approve"
 _CARDS: Final = "the number of a test card, as GET /_control/cards lists them"
@@ -82,7 +80,7 @@ def nothing(fields: Mapping[str, Any]) -> None:
 
     """
     for name in fields:
-        raise BadField(name, "(not shown)", "nothing is taken here", SOURCE)
+        raise BadField(name, "(not shown)", "nothing is taken here", CONTROL_API)
 
 
 def merchant(schema: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,9 +162,9 @@ def merchants_of_file(text: str) -> Sequence[Mapping[str, Any]]:
     fields = _toml(text)
     rows = fields.pop("merchants", [])
     for name in fields:
-        raise BadField(name, "(not shown)", "merchants, as [[merchants]], and nothing else", SOURCE)
+        raise BadField(name, "(not shown)", "merchants, as [[merchants]], and nothing else", CONTROL_API)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BadField("merchants", "(not shown)", "tables, each as [[merchants]]", SOURCE)
+        raise BadField("merchants", "(not shown)", "tables, each as [[merchants]]", CONTROL_API)
     taken = {str(row["client_id"]) for row in resources.table("merchants")["merchant"]}
     found = []
     for number, row in enumerate(rows):
@@ -177,7 +175,7 @@ def merchants_of_file(text: str) -> Sequence[Mapping[str, Any]]:
             raise Refusal(f"{where}: {wrong}", field=wrong.field, rule=wrong.rule, source=wrong.source) from None
         client_id = facts.get("client_id", "")
         if not client_id or client_id in taken:
-            raise BadField(f"{where}.client_id", client_id, "needed, and another one for each merchant", SOURCE)
+            raise BadField(f"{where}.client_id", client_id, "needed, and another one for each merchant", CONTROL_API)
         taken.add(client_id)
         found.append(facts)
     return found
@@ -329,7 +327,7 @@ def _rule(row: Mapping[str, Any], where: str, *, of_file: bool = False) -> Rule:
 def _direction(row: Mapping[str, Any], where: str) -> Direction:
     reason_code, plan = row.get("reason_code"), row.get("plan", "")
     if reason_code and str(reason_code) not in resources.table("reasons"):
-        raise BadField(f"{where}.reason_code", str(reason_code), _REASONS, SOURCE)
+        raise BadField(f"{where}.reason_code", str(reason_code), _REASONS, CONTROL_API)
     if plan:
         script.read_plan(plan)
     return Direction(
@@ -339,7 +337,7 @@ def _direction(row: Mapping[str, Any], where: str) -> Direction:
 
 def _check_card(field: str, pan: str) -> None:
     if issuer.card_of(pan) is None:
-        raise BadField(field, "(not shown)", _CARDS, SOURCE)
+        raise BadField(field, "(not shown)", _CARDS, CONTROL_API)
 
 
 def _moment(text: str) -> datetime:
@@ -347,7 +345,7 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         rule: str = resources.schema("control-clock")["properties"]["set"]["x-rule"]
-        raise BadField("set", text, rule, SOURCE) from None
+        raise BadField("set", text, rule, CONTROL_API) from None
 
 
 def _exact(text: str) -> Decimal:
