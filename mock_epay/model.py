@@ -210,6 +210,11 @@ class PaymentObject(Record, kw_only=True):
         return self.failure_back_link or self.back_link
 
 
+def tail(number: str) -> str:
+    """Return the end of an invoice number, which must be unique by itself (documented: its last six digits)."""
+    return number[-6:]
+
+
 class Invoice(Record, kw_only=True):
     """The merchant's order, by its number. `paid_by` is the id of the transaction that took the money."""
 

@@ -27,17 +27,14 @@ from mock_epay.notes import Notes
 from mock_epay.records import Record, replace
 from mock_epay.store import Work
 
-# Reason codes that a page ends with.
-TIME_IS_UP: Final = 504
-TOO_MANY_ATTEMPTS: Final = 505
+TOO_MANY_ATTEMPTS: Final = 505  # reason code
 
 
 class CheckoutView(Record, kw_only=True):
     """A checkout as its page shows it: with its latest transaction, the shop, and the account's saved cards.
 
     `challenge_id` is that of a question which the cardholder has to answer first. `asked` is what the shop wanted the
-    token for. With `awaits_leaving` a postlink
-    waits until the customer goes back to the shop.
+    token for. With `awaits_leaving` a postlink waits until the customer goes back to the shop.
     """
 
     checkout: Checkout
@@ -173,7 +170,7 @@ async def read(work: Work, checkout_id: str) -> tuple[Checkout, Transaction]:
     transaction = await work.get(Transaction, checkout.transaction_id)
     assert transaction is not None
     if checkout.due_at and checkout.due_at <= work.now:
-        return await _close(work, checkout, transaction, TIME_IS_UP)
+        return await _close(work, checkout, transaction, transactions.TIME_IS_UP)
     return checkout, transaction
 
 

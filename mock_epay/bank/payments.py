@@ -1,7 +1,6 @@
 """Payments that a shop's server asks for: with the card of its own form, or with a saved one."""
 
 from datetime import timedelta
-from typing import Final
 
 from mock_epay import issuer
 from mock_epay.bank import challenges, notices, orders, saved, scripts, tokens, transactions
@@ -11,8 +10,6 @@ from mock_epay.model import Card, Challenge, ChallengeState, Payer, PaymentObjec
 from mock_epay.notes import Notes
 from mock_epay.records import replace
 from mock_epay.store import Work
-
-_TIME_IS_UP: Final = 504  # reason code
 
 
 async def by_card(
@@ -68,7 +65,7 @@ async def give_up(work: Work, challenge_id: str) -> None:
     challenge = await work.get(Challenge, challenge_id)
     if challenge is None or challenge.settled:
         return
-    late = replace(challenge, state=ChallengeState.FAILED, reason_code=_TIME_IS_UP)
+    late = replace(challenge, state=ChallengeState.FAILED, reason_code=transactions.TIME_IS_UP)
     await _finish(work, late, await _of(work, challenge))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from mock_epay import fake
 from mock_epay.dialects import SPELLINGS
 from mock_epay.errors import BadField, InvalidClient, InvalidToken, SpentToken
-from mock_epay.model import Hint, Invoice, Merchant, Token, TokenRequest
+from mock_epay.model import Hint, Invoice, Merchant, Token, TokenRequest, tail
 from mock_epay.notes import Notes
 from mock_epay.records import replace
 from mock_epay.store import Work
@@ -16,8 +16,6 @@ REQUEST: Final = "documented: payment page, request for a token"
 ANSWER: Final = "documented: payment page, answer with a token"
 
 ALREADY_DONE: Final = 477  # reason code: the operation is done already
-
-_TAIL: Final = 6  # digits of an invoice number that must be unique by themselves
 
 
 def unknown_client(request: TokenRequest) -> InvalidClient:
@@ -132,12 +130,12 @@ async def book(work: Work, number: str, field: str, notes: Notes) -> Invoice:
 
 
 async def _first_mention(work: Work, number: str, field: str, notes: Notes) -> Invoice:
-    tail = number[-_TAIL:]
-    others = await work.find(Invoice, "tail", tail)
+    end = tail(number)
+    others = await work.find(Invoice, "tail", end)
     if others:
         rule = f"the last 6 digits must be unique, and {others[0].number} of this merchant ends in the same ones"
         notes.broken(BadField(field, number, rule, REQUEST))
-    return Invoice(number=number, tail=tail)
+    return Invoice(number=number, tail=end)
 
 
 def _check_user(merchant: Merchant, request: TokenRequest) -> None:

@@ -11,6 +11,8 @@ from mock_epay.model import Invoice, Payer, PaymentObject, Status, Transaction, 
 from mock_epay.records import replace
 from mock_epay.store import Work
 
+TIME_IS_UP: Final = 504  # reason code: of a page that was not paid, of a question that was not answered
+
 _HAPPENED: Final = {
     Status.AUTH: "transaction.authorized",
     Status.CHARGE: "transaction.charged",

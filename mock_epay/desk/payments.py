@@ -8,7 +8,7 @@ from mock_epay import lz
 from mock_epay.bank import Bank, tokens
 from mock_epay.bank.checkouts import Choice
 from mock_epay.errors import BadField
-from mock_epay.model import Card, Challenge, Invoice, Merchant, Payer, Status, Token, Transaction
+from mock_epay.model import Card, Challenge, Invoice, Merchant, Payer, Status, Token, Transaction, tail
 from mock_epay.records import Record, Secret
 from mock_epay.store import Work
 from mock_epay.wire.orders import payment_object
@@ -22,7 +22,6 @@ _CURRENCY: Final = "KZT"
 _WRONG: Final = "000"  # a code of 3-D Secure that is never the right one: those have six digits
 _BACK_LINK: Final = "https://shop.example/"
 _SCOPE: Final = "payment"
-_TAIL: Final = 6
 # What a token is asked for with, by the names of the payment object.
 _TOKEN_FIELDS: Final = {
     "invoiceId": "invoiceID",
@@ -124,7 +123,7 @@ async def free_number(work: Work) -> str:
     """Return an invoice number that nobody has used, the first that is free."""
     numbers = (f"{number:09}" for number in count(work.invoices + 1))
     free = next(numbers)
-    while await work.find(Invoice, "tail", free[-_TAIL:]):
+    while await work.find(Invoice, "tail", tail(free)):
         free = next(numbers)
     return free
 

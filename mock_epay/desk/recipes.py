@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from mock_epay import issuer
 from mock_epay.bank import merchants
+from mock_epay.bank.transactions import TIME_IS_UP
 from mock_epay.desk.stories import Timeline
 from mock_epay.fake import Fake
 from mock_epay.model import Card, Delivery, Event, Merchant, PaymentObject, Status, Transaction
@@ -16,7 +17,6 @@ from mock_epay.wire.outgoing import number
 
 _SCRIPTED: Final = ("decision ", "rule ")
 _ASKING_CARD: Final = "4000000000003220"
-_TIME_IS_UP: Final = 504
 _MOST_NOTICES: Final = 100  # of one plan
 _CARRIED: Final = {
     "description": "description",
@@ -110,7 +110,7 @@ def _steps(line: Timeline, merchant: Merchant) -> Iterator[Step]:
     for transaction in line.transactions:
         fresh = page == "" or page != transaction.checkout_id
         page = transaction.checkout_id
-        late = transaction.reason_code == _TIME_IS_UP
+        late = transaction.reason_code == TIME_IS_UP
         if transaction.card is None:
             yield Step(kind="open", fresh=True)
         else:

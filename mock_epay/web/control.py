@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import __version__, qr
+from mock_epay.bank.operations import OPERATIONS
 from mock_epay.desk import Desk
 from mock_epay.desk.payments import Answer, DirectPayment
 from mock_epay.desk.postlinks import Changes
@@ -59,10 +60,7 @@ def routes(desk: Desk, check_handler: CheckHandler | None = None) -> list[BaseRo
         (f"{one}/payments", {"POST": api.pay}),
         (f"{one}/transactions", {"GET": api.transactions}),
         (f"{one}/transactions/{{id}}", {"GET": api.transaction}),
-        *(
-            (f"{one}/transactions/{{id}}/{operation}", {"POST": api.operation(operation)})
-            for operation in ("charge", "cancel", "refund")
-        ),
+        *((f"{one}/transactions/{{id}}/{operation}", {"POST": api.operation(operation)}) for operation in OPERATIONS),
         (f"{one}/transactions/{{id}}/challenge", {"POST": api.answer}),
         (f"{one}/links", {"POST": api.make_link}),
         (f"{one}/invoices", {"GET": api.invoices}),
