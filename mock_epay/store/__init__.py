@@ -63,7 +63,7 @@ class Work(Protocol):
     async def find(self, kind: type[E], attribute: str, value: str) -> Sequence[E]:
         """Return the things whose `attribute` is `value`, oldest first.
 
-        `model.SHAPES` names the attributes; nothing is found by an empty one.
+        `shapes.SHAPES` names the attributes; nothing is found by an empty one.
         """
         ...
 
