@@ -16,7 +16,8 @@ from mock_epay import lines, resources, settings
 
 if TYPE_CHECKING:
     from mock_epay.client import EpayError, EpayServer
-    from mock_epay.handler_check import Order, Verdict
+    from mock_epay.handler_check.judging import Verdict
+    from mock_epay.handler_check.orders import Order
 
 USUAL_URL: Final = "http://127.0.0.1:8080"
 USUAL_MERCHANT: Final = "test"
@@ -97,7 +98,7 @@ def numbers_or_word(text: str) -> list[float] | str:
 
 def order(text: str) -> "Order":
     """Read an order's number and its amount, with a colon between them."""
-    from mock_epay.handler_check import read_order  # noqa: PLC0415  (--help and --version ask nobody)
+    from mock_epay.handler_check.orders import read_order  # noqa: PLC0415  (--help and --version ask nobody)
 
     return read_order(*text.split(":"))
 
@@ -129,7 +130,7 @@ def _resent(facts: Facts) -> Facts:
 
 def patience(text: str) -> float:
     """Read how long somebody may take."""
-    from mock_epay.handler_check import LONGEST_S  # noqa: PLC0415
+    from mock_epay.handler_check.shop import LONGEST_S  # noqa: PLC0415
 
     if not 0 < float(text) <= LONGEST_S:
         raise ValueError(text)
@@ -475,26 +476,29 @@ def _scorecard(server: "EpayServer", given: Facts) -> Told:
 
     """
     from mock_epay import handler_check  # noqa: PLC0415
+    from mock_epay.handler_check import report  # noqa: PLC0415
+    from mock_epay.handler_check.orders import NoOrderError  # noqa: PLC0415
+    from mock_epay.handler_check.shop import Asked  # noqa: PLC0415
 
     facts = dict(given)
     as_json, path = facts.pop("json", False), facts.pop("junit", "")
-    asked = handler_check.Asked(**facts | {"orders": tuple(facts.get("orders", ()))})
-    signs = handler_check.marks(sys.stdout.encoding)
+    asked = Asked(**facts | {"orders": tuple(facts.get("orders", ()))})
+    signs = report.marks(sys.stdout.encoding)
     found: list[Verdict] = []
     _write(path, b"")
     try:
         with closing(handler_check.verdicts(server, asked)) as verdicts:
             for verdict in verdicts:
                 found.append(verdict)
-                yield from () if as_json else handler_check.lines(verdict, signs)
+                yield from () if as_json else report.lines(verdict, signs)
     except handler_check.NobodyThereError as wrong:
         raise CommandError(f"no notice gets to {asked.post_link}: {wrong}") from None
-    except handler_check.NoOrderError as wrong:
+    except NoOrderError as wrong:
         raise WrongCallError(str(wrong)) from None
-    _write(path, handler_check.junit(found))
-    yield from _as_json(handler_check.document(found, asked)) if as_json else handler_check.closing(found, asked)
-    if not handler_check.safe(found):
-        raise CommandError(f"the handler has not passed all checks; {handler_check.summary(found)}")
+    _write(path, report.junit(found))
+    yield from _as_json(report.document(found, asked)) if as_json else report.closing(found, asked)
+    if not report.safe(found):
+        raise CommandError(f"the handler has not passed all checks; {report.summary(found)}")
 
 
 def _write(path: str, file: bytes) -> None:
