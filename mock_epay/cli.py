@@ -153,11 +153,12 @@ def _tell(line: str) -> None:
 def _ask(chosen: Mapping[str, Any]) -> int:
     """Carry out a command that asks a running sandbox."""
     from mock_epay import commands  # noqa: PLC0415  (the sandbox itself needs none of them)
+    from mock_epay.commands.failures import CommandError  # noqa: PLC0415
 
     facts = dict(chosen)
     try:
         commands.run(facts.pop("row"), facts)
-    except commands.CommandError as wrong:
+    except CommandError as wrong:
         _say(str(wrong))
         return wrong.exit_code
     except BrokenPipeError:

@@ -1,5 +1,6 @@
-"""How answers of the control API look in a terminal: facts one below another, or columns."""
+"""How answers of the control API look in a terminal: facts one below another, columns, or JSON."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -7,6 +8,11 @@ Facts = Mapping[str, Any]
 Column = tuple[str, Callable[[Facts], object]]
 
 _GAP: Final = "  "
+
+
+def as_json(answer: Any) -> list[str]:
+    """Show an answer as it is, if there is any."""
+    return [] if answer is None else [json.dumps(answer, ensure_ascii=False)]
 
 
 def health(answer: Facts) -> list[str]:

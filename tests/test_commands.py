@@ -18,7 +18,8 @@ from support import PATIENCE_S, interruptible
 from mock_epay import __version__, resources, settings
 from mock_epay.cli import INTERRUPTED, main
 from mock_epay.client import Epay, EpayServer
-from mock_epay.commands import COMMANDS, Command, number, numbers, numbers_or_word
+from mock_epay.commands.arguments import number, numbers, numbers_or_word
+from mock_epay.commands.table import COMMANDS, Command
 from mock_epay.server import Sandbox, running
 from mock_epay.settings import Settings
 

@@ -10,8 +10,9 @@ import pytest
 from support import CHALLENGED, Receiver, Shop, encrypted, eventually, state
 from worlds import CONTROL, TROUBLE, World, new_world
 
-from mock_epay import handler_check
 from mock_epay.bank import Bank
+from mock_epay.handler_check.checks import CHECKS
+from mock_epay.handler_check.judging import IN_TIME
 from mock_epay.settings import Settings
 from mock_epay.store import UnknownMerchantError
 from mock_epay.store.memory import MemoryStore
@@ -173,7 +174,7 @@ def _check(world: World, **facts: object) -> list[dict[str, Any]]:
 def test_a_handler_is_checked_line_by_line(world: World, link: str, shop_server: Receiver) -> None:
     before = world.get()
     *verdicts, card = _check(world, post_link=link)
-    assert [one["name"] for one in verdicts] == [*(check.name for check in handler_check.CHECKS), handler_check.IN_TIME]
+    assert [one["name"] for one in verdicts] == [*(check.name for check in CHECKS), IN_TIME]
     assert card["checks"] == verdicts
     assert (card["post_link"], card["safe"]) == (link, False)
     assert next(one for one in verdicts if one["name"] == "refuses another amount")["state"] == "failed"
@@ -209,10 +210,10 @@ def test_a_check_ends_when_nobody_listens(world: World, link: str) -> None:
     before = world.get()
     address = f"{CONTROL}/merchants/{world.client_id}/check-handler"
     with world.http.stream("POST", address, json={"post_link": link}) as answer:
-        assert json.loads(next(answer.iter_lines()))["name"] == handler_check.CHECKS[0].name
+        assert json.loads(next(answer.iter_lines()))["name"] == CHECKS[0].name
     eventually(lambda: THREAD not in {thread.name for thread in threading.enumerate()})
     assert world.get() == before
-    assert len(world.get("/invoices")["invoices"]) < len(handler_check.CHECKS)
+    assert len(world.get("/invoices")["invoices"]) < len(CHECKS)
 
 
 def test_a_world_that_ends_meanwhile_ends_the_check(world: World, link: str) -> None:

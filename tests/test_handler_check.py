@@ -24,17 +24,12 @@ from mock_epay import handler_check, settings
 from mock_epay.cli import INTERRUPTED, main
 from mock_epay.client import EpayError, EpayServer, NotReachable
 from mock_epay.clock import stopwatch
-from mock_epay.handler_check import (
-    CHECKS,
-    IN_TIME,
-    Asked,
-    NobodyThereError,
-    NoOrderError,
-    Notice,
-    Order,
-    State,
-    Verdict,
-)
+from mock_epay.handler_check import NobodyThereError, orders, report
+from mock_epay.handler_check.checks import CHECKS, ORDERS
+from mock_epay.handler_check.judging import IN_TIME, State, Verdict
+from mock_epay.handler_check.notices import Notice
+from mock_epay.handler_check.orders import NoOrderError, Order
+from mock_epay.handler_check.shop import LONGEST_S, Asked
 from mock_epay.server import Sandbox, running
 
 MODULE: Final = (sys.executable, "-m", "mock_epay", "check-handler")
@@ -195,8 +190,8 @@ def test_a_careful_shop_passes_all_checks(server: EpayServer, shop: Shop) -> Non
     found = list(handler_check.verdicts(server, asked))
 
     assert states(found) == dict.fromkeys(NAMES, "passed")
-    assert handler_check.safe(found)
-    assert handler_check.advice(found, asked) == ""
+    assert report.safe(found)
+    assert report.advice(found, asked) == ""
     assert [merchant.client_id for merchant in server.merchants()] == before
     told = whys(found)
     assert told["takes a notice of success"] == "answered 200 in N ms to a notice of success"
@@ -283,16 +278,16 @@ def test_a_shop_that_knows_other_orders_is_asked_for_them_and_its_refusals_prove
         "answered 400 in N ms to a notice with another amount: it does not take the plain notice either"
     )
     assert told["answers in time"].endswith("; the shop may have more to do for an order that it knows")
-    assert handler_check.advice(found, asked) == (
+    assert report.advice(found, asked) == (
         "The shop does not take the plain notice of success, so what it refuses besides proves nothing. "
         "It probably does not know our orders. What can be passed: "
         "--new-order COMMAND, or --invoice ID:AMOUNT, if it knows only its own orders; "
         "--secret-hash VALUE, if it expects one; "
         "--merchant CLIENT_ID, if it expects the terminal of its own."
     )
-    assert handler_check.advice(
-        found, Asked(post_link=shop.post_link, new_order="a", secret_hash="b", merchant="c")
-    ).endswith("What can be passed: nothing more: its log may say why.")
+    assert report.advice(found, Asked(post_link=shop.post_link, new_order="a", secret_hash="b", merchant="c")).endswith(
+        "What can be passed: nothing more: its log may say why."
+    )
 
 
 def test_a_shop_that_takes_nothing_but_nonsense_is_found_out_all_the_same(server: EpayServer) -> None:
@@ -324,7 +319,7 @@ def test_orders_of_the_shop_are_used_in_turn_until_none_is_left(server: EpayServ
     made = need_none | set(NAMES[: len(orders)])
     assert states(found) == dict.fromkeys(NAMES, "not known") | dict.fromkeys(made, "passed")
     assert whys(found)["takes a late notice"] == (
-        f"no order is left for it: all checks together need {handler_check.ORDERS}, --invoice gives one each"
+        f"no order is left for it: all checks together need {ORDERS}, --invoice gives one each"
     )
     assert shop.paid == {order.invoice_id for order in orders[:2]}
 
@@ -524,7 +519,7 @@ def test_a_command_that_makes_no_order_is_told(command: str, why: str, server: E
 
 
 def test_a_command_that_does_not_end_is_told(server: EpayServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler_check, "_COMMAND_S", 0.05)
+    monkeypatch.setattr(orders, "_COMMAND_S", 0.05)
 
     with pytest.raises(NoOrderError, match=r"the command of --new-order took more than 0\.05 s"):
         first(server, Asked(post_link=NOBODY, new_order="exec tail -f /dev/null"))
@@ -547,7 +542,7 @@ FOUND: Final = [
 
 def test_a_verdict_is_a_line_and_one_that_is_bad_has_its_incident_below() -> None:
     width = max(map(len, NAMES))
-    shown = [line for one in FOUND for line in handler_check.lines(one, MARKS)]
+    shown = [line for one in FOUND for line in report.lines(one, MARKS)]
 
     assert shown == [
         f"✓ {'a':<{width}}  answered 200",
@@ -555,18 +550,18 @@ def test_a_verdict_is_a_line_and_one_that_is_bad_has_its_incident_below() -> Non
         f"{'':<{width + 4}}(two)",
         f"? {'c':<{width}}  no order",
     ]
-    assert handler_check.summary(FOUND) == "3 checks: 1 passed, 1 failed, 1 not known"
+    assert report.summary(FOUND) == "3 checks: 1 passed, 1 failed, 1 not known"
 
 
 @pytest.mark.parametrize(
     ("encoding", "signs"), [("utf-8", "✓✗?"), ("ascii", "+-?"), ("cp1251", "+-?"), ("what", "+-?")]
 )
 def test_signs_are_such_as_can_be_written(encoding: str, signs: str) -> None:
-    assert "".join(handler_check.marks(encoding).values()) == signs
+    assert "".join(report.marks(encoding).values()) == signs
 
 
 def test_a_file_for_build_servers_has_a_case_for_each_check() -> None:
-    suite = ET.fromstring(handler_check.junit(FOUND))
+    suite = ET.fromstring(report.junit(FOUND))
 
     assert suite.attrib == {
         "name": "mock-epay check-handler",
@@ -721,4 +716,4 @@ def test_the_help_says_how_long_a_shop_may_be_given(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit):
         main(["check-handler", "--help"])
 
-    assert f"for an answer, at most {handler_check.LONGEST_S}; " in " ".join(capsys.readouterr().out.split())
+    assert f"for an answer, at most {LONGEST_S}; " in " ".join(capsys.readouterr().out.split())

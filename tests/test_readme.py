@@ -12,7 +12,7 @@ from support import eventually
 
 from mock_epay import cryptogram, issuer, settings
 from mock_epay.cli import main
-from mock_epay.commands import COMMANDS
+from mock_epay.commands.table import COMMANDS
 from mock_epay.resources import OPENAPI
 from mock_epay.script import PLANS
 from mock_epay.server import Sandbox
