@@ -200,10 +200,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
     from mock_epay import commands  # noqa: PLC0415
 
     address = rows.add_parser("address", help="make a pay page address of the payment object on standard input")
-    address.add_argument("--at", metavar="URL", default=commands.USUAL_URL, help="where the sandbox is")
+    address.add_argument("--at", metavar="URL", default=settings.USUAL_URL, help="where the sandbox is")
     ready.declare(rows.add_parser)
     trust = rows.add_parser("trust", help="say how each runtime is made to trust the sandbox's HTTPS")
-    trust.add_argument("--url", metavar="URL", default=commands.USUAL_URL, help="where the sandbox is")
+    trust.add_argument("--url", metavar="URL", default=settings.USUAL_URL, help="where the sandbox is")
     trust.add_argument("--ca", metavar="FILE", help="the authority's certificate; that of this machine when absent")
     trust.add_argument("--at", metavar="HOST:PORT", default="127.0.0.1:8443", help="where its HTTPS is")
     commands.declare(rows.add_parser)

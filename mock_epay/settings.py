@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 PREFIX: Final = "MOCK_EPAY_"
-CLIENT_URL: Final = "MOCK_EPAY_URL"  # no setting: where commands find the sandbox
+CLIENT_URL: Final = "MOCK_EPAY_URL"  # no setting: where commands find the sandbox,
+USUAL_URL: Final = "http://127.0.0.1:8080"  # if not here
 DIALECTS: Final = ("documented", "observed")
 CHECKS: Final = ("strict", "lenient")
 RETRY_PROFILES: Final[dict[str, tuple[float, ...]]] = {

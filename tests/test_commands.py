@@ -439,7 +439,7 @@ def test_the_flag_overrules_the_variable(tell: Tell, server: EpayServer, monkeyp
 def test_without_an_address_the_usual_one_is_asked(
     variable: str | None, tell: Tell, server: EpayServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mock_epay.commands.USUAL_URL", server.url)
+    monkeypatch.setattr("mock_epay.settings.USUAL_URL", server.url)
     if variable is not None:
         monkeypatch.setenv("MOCK_EPAY_URL", variable)
 

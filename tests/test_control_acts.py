@@ -11,7 +11,7 @@ from support import CHALLENGED, Receiver, Shop, encrypted, eventually, state
 from worlds import CONTROL, TROUBLE, World, new_world
 
 from mock_epay.bank import Bank
-from mock_epay.handler_check.checks import CHECKS
+from mock_epay.handler_check.checks import CHECKS, ORDERS
 from mock_epay.handler_check.judging import IN_TIME
 from mock_epay.settings import Settings
 from mock_epay.store import UnknownMerchantError
@@ -187,7 +187,7 @@ def test_a_handler_that_knows_its_own_orders_is_told_of_those(world: World, link
     *verdicts, _ = _check(world, post_link=link, orders=[order], timeout_s=0.5)
     told = shop_server.wait(path=f"/{world.client_id}")[0].body
     assert (told["invoiceId"], told["amount"], told["secret_hash"]) == ("000000777", 50.5, "hush")
-    assert "no order is left for it" in verdicts[1]["why"]
+    assert verdicts[1]["why"] == f"no order is left for it: all checks together need {ORDERS}, orders has fewer"
 
 
 def test_a_handler_that_refuses_everything_is_told_what_may_help(

@@ -24,7 +24,7 @@ CONTROL_TOKEN: Final = "MOCK_EPAY_CONTROL_TOKEN"  # noqa: S105
 _OK: Final = range(200, 300)
 _TIMEOUT: Final = 408
 _SHOWN: Final = 200  # characters of an answer that is not understood
-_TAIL: Final = 6  # digits of an invoice number that must be unique by themselves
+TAIL: Final = 6  # digits of an invoice number that must be unique by themselves
 
 __tracebackhide__ = True  # of a call that fails, pytest shows the test's own line
 
@@ -212,8 +212,8 @@ class Epay:
     def invoice_id(self) -> str:
         """Return the next order number, of 9 digits, whose last 6 no other invoice of this world has."""
         self._hands_out = True
-        taken = {invoice.invoice_id[-_TAIL:] for invoice in self.invoices()}
-        return next(number for count in self._numbers if (number := f"{count:09}")[-_TAIL:] not in taken)
+        taken = {invoice.invoice_id[-TAIL:] for invoice in self.invoices()}
+        return next(number for count in self._numbers if (number := f"{count:09}")[-TAIL:] not in taken)
 
     def token(
         self,

@@ -11,10 +11,8 @@ from mock_epay.commands.arguments import SCHEMES, Argument, Facts, option
 from mock_epay.commands.failures import CommandError, WrongCallError
 from mock_epay.commands.table import COMMANDS, USUAL_MERCHANT, Command
 
-USUAL_URL: Final = "http://127.0.0.1:8080"
-
 _JSON: Final = "print what the control API answers"
-_URL: Final = f"where the sandbox is; {settings.CLIENT_URL}, or else {USUAL_URL}"
+_URL: Final = f"where the sandbox is; {settings.CLIENT_URL}, or else {settings.USUAL_URL}"
 
 
 def declare(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -44,7 +42,7 @@ def run(row: Command, given: Facts) -> None:
     from mock_epay.commands import asking  # noqa: PLC0415
 
     facts = dict(given)
-    url = facts.pop("url", "") or os.environ.get(settings.CLIENT_URL, "") or (USUAL_URL if row.asks else "")
+    url = facts.pop("url", "") or os.environ.get(settings.CLIENT_URL, "") or (settings.USUAL_URL if row.asks else "")
     if url and not url.startswith(SCHEMES):
         raise WrongCallError(
             f'--url (or {settings.CLIENT_URL}) is "{url}": it takes an address that begins with http://'

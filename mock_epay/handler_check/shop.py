@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from mock_epay.answers import Attempt, Postlink, Transaction
-from mock_epay.client import Epay, EpayError, EpayServer
+from mock_epay.client import TAIL, Epay, EpayError, EpayServer
 from mock_epay.clock import stopwatch
 from mock_epay.handler_check.notices import Notice
 from mock_epay.handler_check.orders import NoOrderError, Order, made
@@ -18,7 +18,6 @@ LONGEST_S: Final = 20  # that a shop may be given for an answer: the sandbox mus
 _MOMENT_S: Final = 0.001
 _FIRST: Final = 100_000_000  # of the invented order numbers,
 _NUMBERS: Final = 900_000_000  # all of which have nine digits
-_TAIL: Final = 6  # digits that belong to one order alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +118,8 @@ class Shop:
         return self.notices[-1]
 
     def _none_left(self) -> Order:
-        raise NoOrderError(
-            f"no order is left for it: all checks together need {self._needed}, --invoice gives one each"
-        )
+        fewer = "orders has fewer" if self._asked.over_http else "--invoice gives one each"
+        raise NoOrderError(f"no order is left for it: all checks together need {self._needed}, {fewer}")
 
 
 @contextmanager
@@ -168,7 +166,7 @@ def _way_of_sending(epay: Epay, asked: Asked) -> dict[str, Any]:
 
 def _free_numbers(epay: Epay) -> Iterator[str]:
     """Return numbers for orders that neither this world has nor, by all likelihood, the shop."""
-    taken = {invoice.invoice_id[-_TAIL:] for invoice in epay.invoices()}
+    taken = {invoice.invoice_id[-TAIL:] for invoice in epay.invoices()}
     start = int.from_bytes(sha256(epay.seed.encode()).digest(), "big")
     numbers = (str(_FIRST + (start + step) % _NUMBERS) for step in range(_NUMBERS))
-    return (number for number in numbers if number[-_TAIL:] not in taken)
+    return (number for number in numbers if number[-TAIL:] not in taken)
