@@ -15,21 +15,19 @@ from typing import Any, Final, TypeVar, cast
 
 import uvicorn
 
-from mock_epay import issuer, script, tls, workers
+from mock_epay import tls, workers
 from mock_epay.bank import Bank, merchants
 from mock_epay.connections import SWEEP_S, Connection, Limits
-from mock_epay.errors import Refusal
 from mock_epay.journal import FORMS, Journal
+from mock_epay.meanings import understood
 from mock_epay.metrics import Metrics
 from mock_epay.model import Event, Merchant
-from mock_epay.postlinks.roads import Roads
 from mock_epay.settings import SettingError, Settings, rows
 from mock_epay.store import StoreError
 from mock_epay.store.homes import store_at
 from mock_epay.web import create_app
 from mock_epay.web.checks import CheckHandler
 from mock_epay.web.meter import Meter
-from mock_epay.wire import control
 from mock_epay.workers import WorkerError
 
 T = TypeVar("T")
@@ -75,7 +73,7 @@ def serve(settings: Settings, announce: Callable[[str, str], None], write: Calla
         KeyboardInterrupt: Ctrl-C.
 
     """
-    found = _understood(settings)
+    found = understood(settings)
     _allow_many_files()
     with _doors(settings) as doors:
 
@@ -100,7 +98,7 @@ def overruled(settings: Settings) -> Mapping[str, Sequence[str]]:
         ServerError: the store cannot be used.
 
     """
-    own = _understood(settings).get("merchants", ())
+    own = understood(settings).get("merchants", ())
     if not settings.store:
         return {}
     try:
@@ -128,7 +126,7 @@ def running(settings: Settings | None = None) -> Iterator[Sandbox]:
 
     """
     settings = settings or Settings(port=0)
-    found = _understood(settings)
+    found = understood(settings)
     loops: list[asyncio.AbstractEventLoop] = []
     failures: list[ServerError] = []
     started = threading.Event()
@@ -272,7 +270,7 @@ def _worker(settings: Settings, doors: _Doors, write: Callable[[str], object], r
     """Serve as one of several processes; what TLS needs cannot be handed over, so each makes its own."""
     if doors.tls_listener is not None:
         doors = replace(doors, context=_vouched(settings)[1])
-    _Server(settings, _understood(settings), doors, ready, write).serve_all()
+    _Server(settings, understood(settings), doors, ready, write).serve_all()
 
 
 def _allow_many_files() -> None:
@@ -295,61 +293,6 @@ def _checker(url: str, control_token: str) -> CheckHandler:
             yield from handler_check.told(server, client_id, facts)
 
     return check
-
-
-def _understood(settings: Settings) -> Mapping[str, Any]:
-    """Check what only the rest of the program understands of the settings; return what that is, such as rules.
-
-    Raises:
-        SettingError: one of them makes no sense.
-
-    """
-    if settings.cabinet_open and settings.control_token:
-        raise SettingError(
-            "MOCK_EPAY_CABINET_OPEN (--cabinet-open) and MOCK_EPAY_CONTROL_TOKEN (--control-token) contradict each "
-            "other: one opens the cabinet to everybody, the other shuts strangers out; set one of them"
-        )
-    found: dict[str, Any] = {}
-    for row in rows():
-        text = getattr(settings, row.name)
-        if row.name in _AT_LEAST_ONE and text < 1:
-            raise SettingError(f"{row.variable} ({row.flag}) is {text}: it takes 1 or more")
-        if row.name not in _READERS or not text:
-            continue
-        try:
-            found[row.name] = _READERS[row.name](text)
-        except (OSError, ValueError, Refusal) as wrong:
-            why = getattr(wrong, "strerror", None) or ("UTF-8 is needed" if isinstance(wrong, UnicodeError) else wrong)
-            shown = "" if row.name in {"foreign_key_card", "store"} else f' is "{text}"'
-            raise SettingError(f"{row.variable} ({row.flag}){shown}: {why}") from None
-    if settings.max_params_kb >= settings.max_head_kb:
-        raise SettingError(
-            f"MOCK_EPAY_MAX_PARAMS_KB (--max-params-kb) is {settings.max_params_kb}: params are part of a request's "
-            f"head, so it takes less than MOCK_EPAY_MAX_HEAD_KB (--max-head-kb), which is {settings.max_head_kb}"
-        )
-    if settings.workers > 1 and not settings.store:
-        raise SettingError(
-            f"MOCK_EPAY_WORKERS (--workers) is {settings.workers}: processes cannot share a memory; "
-            "name a database too, with MOCK_EPAY_STORE (--store)"
-        )
-    return found
-
-
-def _test_card(pan: str) -> None:
-    if issuer.card_of(pan) is None:
-        raise ValueError("that is no test card; the README lists those")
-
-
-_AT_LEAST_ONE: Final = {"max_body_kb", "max_connections", "max_head_kb", "max_params_kb", "workers"}
-_READERS: Final[dict[str, Callable[[str], Any]]] = {
-    "store": store_at,
-    "rules": lambda path: control.rules_of_file(Path(path).read_text("utf-8")),
-    "merchants": lambda path: control.merchants_of_file(Path(path).read_text("utf-8")),
-    "plan": script.read_plan,
-    "foreign_key_card": _test_card,
-    "postlink_hosts": lambda text: Roads(hosts=text),
-    "postlink_allow": lambda text: Roads(allow=text),
-}
 
 
 @contextmanager

@@ -33,7 +33,7 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "handler_check.notices handler_check.orders",
         "client",
         "client.clock client.line",
-        "tls journal connections",
+        "tls journal connections meanings",
         "web",
         "web.acs web.meter",
         "web.oauth web.payform web.api web.control web.cabinet web.reference",
