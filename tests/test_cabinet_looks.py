@@ -83,6 +83,18 @@ def test_a_phone_s_views_are_sound_too(customer: Customer, world: World, link: s
         assert unsound(page) == []
 
 
+def test_credentials_fit_the_narrowest_phone(customer: Customer, world: World) -> None:
+    page = customer.page(viewport={"width": 320, "height": 780}, is_mobile=True, has_touch=True)
+    enter(page, customer.sandbox, world, "/settings?lang=kaz", "settings")
+    secret = page.get_by_test_id("is-ClientSecret").bounding_box()
+    assert secret is not None
+    assert secret["height"] < 2 * 20  # its dots stand in one line
+    sticking_out = """card => [...card.querySelectorAll("dd > *")].map(one => one.getBoundingClientRect().right)
+        .filter(right => right > card.getBoundingClientRect().right)"""
+    assert page.locator(".card:has(.credentials)").evaluate(sticking_out) == []
+    shoot(page, "cabinet-phone-320-settings")
+
+
 def test_who_wants_little_motion_gets_none(customer: Customer, world: World) -> None:
     world.pay(invoice_id="000000001")
     page = customer.page(reduced_motion="reduce")
