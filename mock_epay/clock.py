@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import inf
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,9 @@ class Clock:
         if left <= 0:
             return 0.0
         return inf if self.frozen_at else left
+
+
+ticks: Final = time.perf_counter  # real seconds since some moment
 
 
 def stopwatch() -> Callable[[], float]:

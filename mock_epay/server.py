@@ -198,9 +198,9 @@ class _Server(uvicorn.Server):
         )
         super().__init__(
             uvicorn.Config(
-                Meter(app, metrics),
+                app,
                 interface="asgi3",
-                http=partial(Connection, Limits.of(settings)),  # type: ignore[arg-type]
+                http=partial(Connection, Limits.of(settings), Meter(app, metrics).count),  # type: ignore[arg-type]
                 lifespan="on",
                 ws="none",
                 log_config=None,  # the process's own logging is not ours to set up

@@ -34,6 +34,8 @@ ROWS: Final[tuple[frozenset[str], ...]] = tuple(
         "client",
         "client.clock client.line",
         "tls journal connections meanings",
+        "connections.limits connections.exchanges",
+        "connections.transports",
         "web",
         "web.acs web.meter",
         "web.oauth web.payform web.api web.control web.cabinet web.reference",
@@ -119,7 +121,7 @@ HOMES: Final = {
         "web.table",
     },
     "urllib3": {"client.line", "web.demo"},
-    "uvicorn": {"connections", "server"},
+    "uvicorn": {"server"},
     "yarl": {"addresses", "postlinks.letters"},
 }
 

@@ -1,0 +1,224 @@
+"""A request and its answer, as an application asks for the one and gives the other: ASGI."""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final
+
+from mock_epay.clock import ticks
+from mock_epay.connections.transports import Gathered
+
+_MOST_UNREAD: Final = 64 * 1024  # bytes of a body that wait for the application; what else there is has to wait itself
+_LINES: Final = 512  # headers that are kept as they are written
+
+_BODILESS: Final = {204, 304}
+_GONE: Final = {"type": "http.disconnect"}
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LENGTH: Final = b"content-length"
+_ENCODING: Final = b"transfer-encoding"
+_CONNECTION: Final = b"connection"
+_SECRET: Final = b"set-cookie"
+_SPECIAL: Final = {_LENGTH, _ENCODING, _CONNECTION}
+_CLOSING: Final = b"connection: close\r\n"
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+_NO_NAME: Final = re.compile(rb"[^!#-'*+.0-9A-Z^-z|~-]|^$")
+_NO_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+Header = tuple[bytes, bytes]
+
+
+class Exchange:
+    """One request and its answer. The connection tells what comes of the one, the application what is in the other."""
+
+    __slots__ = (
+        "_body",
+        "_common",
+        "_ended",
+        "_handed",
+        "_invited",
+        "_left",
+        "_news",
+        "_transport",
+        "arrived",
+        "began",
+        "done",
+        "gone",
+        "keeps",
+        "scope",
+        "started",
+        "status",
+        "task",
+    )
+
+    def __init__(
+        self,
+        scope: dict[str, Any],
+        transport: Gathered,
+        common: Iterable[Header],
+        ended: Callable[["Exchange"], None],
+        *,
+        keeps: bool,
+    ) -> None:
+        self.scope = scope
+        self.began = ticks()
+        self.task: asyncio.Task[None] | None = None  # in which the application answers
+        self.keeps = keeps  # the connection, for further requests
+        self._transport = transport
+        self._common = common  # headers of every answer
+        self._ended = ended
+        self._body = bytearray()  # what has come, and was not asked for yet
+        self._handed = False  # the application has all of the request
+        self._invited = False  # the client was told to send the body
+        self._news: asyncio.Event | None = None  # that somebody waits for
+        self._left: int | None = 0  # bytes of the answer still to come; None if it comes in chunks
+        self.status = 0
+        self.arrived = False  # all of the request
+        self.started = False  # the answer
+        self.done = False  # all of the answer is given
+        self.gone = False  # nobody is there to take it
+
+    @property
+    def incoming(self) -> bool:
+        """Whether the next that is to happen is that more of the request comes."""
+        return not (self.arrived or self._transport.unread)
+
+    def bring(self, body: bytes) -> None:
+        """Take what has come of the body."""
+        if self.done:
+            return
+        self._body += body
+        if len(self._body) > _MOST_UNREAD:
+            self._transport.pause()
+        self._tell()
+
+    def complete(self) -> None:
+        """Note that all of the request is here."""
+        if not self.done:
+            self.arrived = True
+            self._tell()
+
+    def leave(self) -> None:
+        """Note that nobody is there to take an answer any more."""
+        if not self.done:
+            self.gone = True
+        self._tell()
+
+    async def receive(self) -> dict[str, Any]:
+        """Give the application what there is of the request since it was asked last, if need be when it comes."""
+        while not (self._body or self.gone or self.done or (self.arrived and not self._handed)):
+            self._invite()
+            self._transport.resume()
+            self._news = self._news or asyncio.Event()
+            self._news.clear()
+            await self._news.wait()
+        if self.gone or self.done:
+            return _GONE
+        body, self._handed = bytes(self._body), self.arrived
+        if body:
+            self._body = bytearray()
+        return {"type": "http.request", "body": body, "more_body": not self.arrived}
+
+    async def send(self, message: Any) -> None:
+        """Take what the application says next.
+
+        Raises:
+            RuntimeError: it is not what can come next, or not what was said of it before.
+
+        """
+        if self._transport.full and not self.gone:
+            await self._transport.drained()
+        if self.gone:
+            return
+        kind = message["type"]
+        if kind == "http.response.start" and not self.started:
+            self.started = True
+            self.status = message["status"]
+            self._transport.write(self._head(message.get("headers", ())))
+        elif kind == "http.response.body" and self.started and not self.done:
+            self._write(message.get("body", b""), last=not message.get("more_body"))
+        else:
+            raise RuntimeError(f"{kind} is not what can be said next of an answer")
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.set()
+
+    def _invite(self) -> None:
+        """Tell a client that waits for it that its body is welcome."""
+        waits = not (self._invited or self.started) and (b"expect", b"100-continue") in [
+            (name, value.lower()) for name, value in self.scope["headers"]
+        ]
+        if waits and not self._transport.is_closing():
+            self._invited = True
+            self._transport.write(_CONTINUE)
+
+    def _head(self, headers: Iterable[Header]) -> bytes:
+        """Return all that stands before the body, and note how that ends."""
+        lines = [STATUS_LINES[self.status]]
+        framed = closes = False
+        for header in (*self._common, *headers):
+            special, line = _written(header) if header[0] != _SECRET else _written.__wrapped__(header)
+            lines.append(line)
+            if special is None:
+                continue
+            if special == _CONNECTION:
+                closes = closes or b"close" in [word.strip() for word in header[1].lower().split(b",")]
+            elif special == _LENGTH and not framed:
+                framed, self._left = True, int(header[1])
+            elif header[1].lower() == b"chunked":
+                framed, self._left = True, None
+        self.keeps = self.keeps and not closes
+        if not (self.keeps or closes):
+            lines.append(_CLOSING)
+        bodiless = self.scope["method"] == "HEAD" or self.status in _BODILESS
+        if not (framed or bodiless):
+            self._left = None
+            lines.append(_CHUNKED)
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def _write(self, body: bytes, *, last: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            self._left = 0
+        elif self._left is None:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            self._transport.write(chunk + b"0\r\n\r\n" * last)
+        elif len(body) > self._left:
+            raise RuntimeError("an answer is longer than it said")
+        else:
+            self._left -= len(body)
+            self._transport.write(body)
+        if not last:
+            return
+        if self._left:
+            raise RuntimeError("an answer is shorter than it said")
+        self.done = True
+        self._tell()
+        if not self.keeps:
+            self._transport.close()
+        self._ended(self)
+
+
+@lru_cache(_LINES)
+def _written(header: Header) -> tuple[bytes | None, bytes]:
+    """Return a header as it is written, and its name if that says how the answer or the connection goes on.
+
+    Raises:
+        RuntimeError: it cannot be written.
+
+    """
+    name, value = header
+    if _NO_NAME.search(name) or _NO_VALUE.search(value):
+        raise RuntimeError("a header of an answer has signs that no header may have")
+    name = name.lower()
+    return (name if name in _SPECIAL else None), name + b": " + value + b"\r\n"
+
+
+def _status_line(status: int) -> bytes:
+    known = {one.value: one.phrase for one in HTTPStatus}
+    return f"HTTP/1.1 {status} {known.get(status, '')}\r\n".encode()
+
+
+STATUS_LINES: Final = {status: _status_line(status) for status in range(100, 600)}
