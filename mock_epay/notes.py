@@ -52,7 +52,7 @@ class Notes:
 
     def remark(self, rule: str, field: str, value: object = "", *, meant: str = "") -> None:
         """Give the hint that `RULES` has under this name; `meant` is the field that should stand there."""
-        self._add(_hint(rule, excerpt(field), excerpt(str(value)), meant))
+        self._add(_hint(rule, excerpt(field), excerpt(str(value)) if value != "" else "", meant))
 
     def broken(self, refusal: BadField) -> None:
         """Say that a rule is broken which the bank has been seen to overlook.

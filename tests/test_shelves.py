@@ -41,7 +41,7 @@ def _token(number: int) -> Token:
 def _full(shelf: Shelf[Invoice]) -> dict[str, Invoice]:
     things = {f"{number:09}": _invoice(number) for number in range(MANY)}
     for key, thing in things.items():
-        shelf[key] = thing
+        shelf.put(key, thing)
     return things
 
 
@@ -90,7 +90,8 @@ def test_what_is_put_anew_stays_where_it_stood() -> None:
     shelf = Shelf(Invoice)
     things = _full(shelf)
 
-    shelf["000000001"] = things["000000001"] = _invoice(1, tokens=3)
+    things["000000001"] = _invoice(1, tokens=3)
+    shelf.put("000000001", things["000000001"])
 
     assert list(shelf) == list(things)
     assert shelf["000000001"].tokens == 3
@@ -107,7 +108,7 @@ class Watched(Record, kw_only=True, weakref=True, gc=True):
 def test_only_the_latest_things_live_as_they_are() -> None:
     living, shelf = WeakSet[Watched](), Shelf(Watched)
     for number in range(MANY):
-        shelf[str(number)] = thing = Watched(number=number)
+        shelf.put(str(number), thing := Watched(number=number))
         living.add(thing)
     del thing
     assert len(living) < FRESH + EACH
@@ -121,12 +122,12 @@ def test_only_the_latest_things_live_as_they_are() -> None:
 def test_what_is_under_way_lives_as_it_is() -> None:
     living, shelf = WeakSet[Watched](), Shelf(Watched, lambda thing: thing.under_way)
     for number in range(MANY):
-        shelf[str(number)] = thing = Watched(number=number, under_way=True)
+        shelf.put(str(number), thing := Watched(number=number, under_way=True))
         living.add(thing)
     assert len(living) == MANY
 
     for key in list(shelf):
-        shelf[key] = thing = Watched(number=int(key))
+        shelf.put(key, thing := Watched(number=int(key)))
         living.add(thing)
     del thing
     assert len(living) < FRESH + EACH
@@ -139,9 +140,12 @@ def test_a_shelf_is_a_dictionary_whatever_is_done_to_it() -> None:
     for step in range(6 * FRESH):
         key = f"{chance.randrange(2 * FRESH):09}"
         if key in plain and chance.random() < 0.5:
-            assert shelf.pop(key) == plain.pop(key)
+            assert shelf[key] == plain.pop(key)
+            del shelf[key]
         else:
-            shelf[key] = plain[key] = _invoice(int(key), tokens=step)
+            invoice = _invoice(int(key), tokens=step)
+            assert shelf.put(key, invoice) == plain.get(key)
+            plain[key] = invoice
     assert {key: shelf[key] for key in shelf} == plain
     assert list(shelf) == list(plain)
 

@@ -81,17 +81,17 @@ def _urlencoded(_: str, body: bytes) -> dict[str, str]:
         pairs = body.decode().replace("+", " ").split("&", _MOST_FIELDS)
         if len(pairs) > _MOST_FIELDS:
             raise ValueError("too many fields")
-        return dict(_pair(pair) for pair in pairs if pair)
+        fields = {}
+        for pair in pairs:
+            name, _, text = pair.partition("=")
+            if "%" in pair:
+                name, text = unquote_to_bytes(name).decode(), unquote_to_bytes(text).decode()
+            if pair:
+                fields[name] = text
     except ValueError:
         rule = f"at most {_MOST_FIELDS} form fields in UTF-8"
         raise BadField("body", None, rule, "application/x-www-form-urlencoded") from None
-
-
-def _pair(pair: str) -> tuple[str, str]:
-    name, _, text = pair.partition("=")
-    if "%" in pair:
-        return unquote_to_bytes(name).decode(), unquote_to_bytes(text).decode()
-    return name, text
+    return fields
 
 
 def _json(_: str, body: bytes) -> dict[str, str]:

@@ -170,8 +170,10 @@ def _has_body(request: Request) -> bool:
 
 def declared_length(scope: Scope) -> int:
     """Return the Content-Length of a request; 0 when it has none."""
-    length = headers_of(scope).get(b"content-length", b"")
-    return int(length) if length.isdigit() else 0
+    for name, length in scope["headers"]:
+        if name == b"content-length":
+            return int(length) if length.isdigit() else 0
+    return 0
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:

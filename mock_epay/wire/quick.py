@@ -12,9 +12,11 @@ from math import inf
 from typing import Any, Final
 
 Check = Callable[[Any], bool]
+# Of a text: how long it is at least and at most, and what says whether it is such a one.
+_Text = tuple[int, float, Callable[[str], object]]
 _Keyword = tuple[frozenset[type], Callable[[Any, Mapping[str, Any]], Check]]
 
-_OF_TEXTS: Final = {"pattern", "minLength", "maxLength"}
+_OF_TEXTS: Final = {"pattern", "enum", "minLength", "maxLength"}
 _SAYS_NOTHING: Final = {"$schema", "$id", "title", "description", "default", "writeOnly"}
 _NOTHING: Final = object()
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -30,14 +32,8 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 
 def check_of(schema: Mapping[str, Any]) -> Check:
     """Return the check of a schema in which there is no `$ref`."""
-    spoken = {
-        word: rule
-        for word, rule in schema.items()
-        if word in _KEYWORDS or not (word == "type" or word in _SAYS_NOTHING or word.startswith("x-"))
-    }
+    spoken = _spoken(schema)
     kinds = schema.get("type", [*_TYPES])
-    if kinds == "string" and spoken.keys() <= _OF_TEXTS:
-        return _text(schema)
     types = frozenset(kind for name in ([kinds] if isinstance(kinds, str) else kinds) for kind in _TYPES[name])
     rules: list[Check] = [lambda value: type(value) in types]
     for word, rule in spoken.items():
@@ -47,11 +43,26 @@ def check_of(schema: Mapping[str, Any]) -> Check:
     return rules[0] if len(rules) == 1 else _all_of(rules)
 
 
-def _text(schema: Mapping[str, Any]) -> Check:
-    """Return the check of what most fields are, in one step: a text of some pattern and length."""
-    search = expression(schema.get("pattern", "")).search
-    least, most = schema.get("minLength", 0), schema.get("maxLength", inf)
-    return lambda value: type(value) is str and least <= len(value) <= most and search(value) is not None
+def _text(schema: Mapping[str, Any]) -> _Text | None:
+    """Return what a schema asks of a text, if it asks for one, and in a way that is soon checked; as most fields do."""
+    kinds, spoken = schema.get("type"), _spoken(schema)
+    if kinds != "string" or not spoken.keys() <= _OF_TEXTS or spoken.keys() >= {"pattern", "enum"}:
+        return None
+    fits: Callable[[str], object] = _always
+    if "pattern" in spoken:
+        fits = expression(spoken["pattern"]).search
+    elif "enum" in spoken:
+        fits = frozenset(spoken["enum"]).__contains__
+    return spoken.get("minLength", 0), spoken.get("maxLength", inf), fits
+
+
+def _spoken(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the keywords of a schema that say what it asks for, but for the type; what is not known may be one."""
+    return {
+        word: rule
+        for word, rule in schema.items()
+        if word in _KEYWORDS or not (word == "type" or word in _SAYS_NOTHING or word.startswith("x-"))
+    }
 
 
 @cache
@@ -75,12 +86,16 @@ def _all_of(rules: Sequence[Check]) -> Check:
 
 
 def _properties(rule: Mapping[str, Any], _: Mapping[str, Any]) -> Check:
-    checks = {name: check_of(part) for name, part in rule.items()}
+    texts = {name: text for name, part in rule.items() if (text := _text(part))}
+    checks = {name: check_of(part) for name, part in rule.items() if name not in texts}
 
     def keeps(value: Any) -> bool:
         for name, one in value.items():
-            check = checks.get(name)
-            if check is not None and not check(one):
+            if name in texts:  # written out, for a call takes as long as all else of it
+                least, most, fits = texts[name]
+                if not (type(one) is str and least <= len(one) <= most and fits(one)):
+                    return False
+            elif name in checks and not checks[name](one):
                 return False
         return True
 

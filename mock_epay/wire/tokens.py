@@ -7,7 +7,7 @@ from typing import Any, Final
 from mock_epay.model import TokenRequest
 from mock_epay.notes import Notes
 from mock_epay.wire.contracts import check_request, near_names
-from mock_epay.wire.links import check_postlinks
+from mock_epay.wire.links import check_postlink
 
 # Every spelling of a token request's fields that is not the schema's own, and the hint for it.
 _ALIASES: Final = {
@@ -25,6 +25,7 @@ _NAMES: Final = {
     "failurePostLink": "failure_post_link",
     "scope": "scope",
 }
+_POSTLINKS: Final = ("postLink", "failurePostLink")
 _HIDDEN: Final = "***"
 
 
@@ -39,27 +40,30 @@ def token_request(fields: Mapping[str, str], notes: Notes) -> TokenRequest:
     if not filled.keys().isdisjoint(_ALIASES):
         _rename(filled, notes)
     check_request("token-request", filled, notes)
-    check_postlinks(filled, _NAMES)
+    for name in _POSTLINKS:
+        if name in filled:
+            check_postlink(name, filled[name])
     near_names("token-request", filled, notes)
-    amount = filled.get("amount")
-    if filled.get("invoiceID"):
-        if "payment" not in filled.get("scope", "").split():
-            notes.remark("scope-payment", "scope", filled.get("scope", ""))
+    given = filled.get
+    amount = given("amount")
+    if given("invoiceID"):
+        if "payment" not in given("scope", "").split():
+            notes.remark("scope-payment", "scope", given("scope", ""))
         if "secret_hash" not in filled:
             notes.remark("no-secret-hash", "secret_hash")
     return TokenRequest(
         client_id=filled["client_id"],
         client_secret=filled["client_secret"],
         scope=fields.get("scope", ""),
-        invoice_id=filled.get("invoiceID"),
+        invoice_id=given("invoiceID"),
         amount=None if amount is None else Decimal(amount),
-        currency=filled.get("currency"),
-        terminal=filled.get("terminal"),
-        post_link=filled.get("postLink"),
-        failure_post_link=filled.get("failurePostLink"),
-        secret_hash=filled.get("secret_hash"),
-        username=filled.get("username"),
-        password=filled.get("password"),
+        currency=given("currency"),
+        terminal=given("terminal"),
+        post_link=given("postLink"),
+        failure_post_link=given("failurePostLink"),
+        secret_hash=given("secret_hash"),
+        username=given("username"),
+        password=given("password"),
     )
 
 

@@ -11,6 +11,7 @@ from mock_epay.store import Due, Hear, UnknownMerchantError, bounds
 from mock_epay.store.bounds import Kept, Tally
 from mock_epay.store.memory.agenda import Agenda
 from mock_epay.store.memory.index import Index
+from mock_epay.store.memory.orders import Values
 from mock_epay.store.memory.work import MemoryWork
 from mock_epay.store.memory.world import World
 from mock_epay.store.shapes import SHAPES, Stored
@@ -48,7 +49,7 @@ class MemoryStore:
 
     async def change_merchant(self, merchant: Merchant) -> None:
         """See `Store`."""
-        self.world(merchant.client_id).merchant = merchant
+        self.world(merchant.client_id).adopt(merchant)
 
     async def drop_merchant(self, client_id: str) -> None:
         """See `Store`."""
@@ -144,7 +145,7 @@ class MemoryStore:
 
     def check_alive(self, world: World) -> None:
         """Refuse to go on with a world that has ended."""
-        if self._worlds.get(world.merchant.client_id) is not world:
+        if not world.alive:
             raise UnknownMerchantError(world.merchant.client_id)
 
     def enter_all(self, world: World) -> None:
@@ -162,6 +163,7 @@ class MemoryStore:
     def _end(self, world: World) -> None:
         """Forget a world and all that leads to it."""
         client_id = world.merchant.client_id
+        world.alive = False
         del self._worlds[client_id]
         for kind, things in world.things.items():
             for key in things:
@@ -178,11 +180,11 @@ class MemoryStore:
             if old is None:
                 self._owners[kind].add(key, world.merchant.client_id)
             # With the same moment it is on the agenda already, or was claimed.
-            if SHAPES[kind].falls_due and (moment := _due_at(thing)) != _due_at(old):
+            if kind in self._agenda and (moment := _due_at(thing)) != _due_at(old):
                 self._schedule(world, kind, key, moment)
         world.events.add(events)
         world.unlooked += len(things) + len(events)
-        if world.unlooked > bounds.slack(world.merchant):
+        if world.unlooked > world.slack:
             self._make_room(world)
         world.announce()
         if self._hear is not None:
@@ -200,15 +202,15 @@ class MemoryStore:
                 self._forget(world, kind, key)
         for kind, most in bounds.loose(merchant).items():
             if (surplus := len(things[kind]) - most) > 0:
-                for _, key in world.orders.oldest(kind, surplus):
-                    self._forget(world, kind, key)
+                for key, values in world.orders.oldest(kind, surplus):
+                    self._forget(world, kind, key, values)
         world.forget_events(max(0, len(world.events) - merchant.keep_events))
 
-    def _forget(self, world: World, kind: type, key: str) -> None:
+    def _forget(self, world: World, kind: type, key: str, values: Values | None = None) -> None:
         """Let one thing of a living world go."""
-        world.take_out(kind, key)
+        world.take_out(kind, key, values)
         self._owners[kind].remove(key, world.merchant.client_id)
-        if SHAPES[kind].falls_due:
+        if kind in self._agenda:
             self._schedule(world, kind, key, None)
 
     def _schedule(self, world: World, kind: type, key: str, moment: datetime | None) -> None:

@@ -18,7 +18,7 @@ FRESH: Final = 256  # things that stay as they are though nothing is to happen t
 class Shelf(Generic[T]):
     """Things of a kind by key, in the order in which their keys came. Such as are `under_way` stay out of blocks."""
 
-    def __init__(self, kind: type[T], under_way: Callable[[T], bool] = lambda _: False) -> None:
+    def __init__(self, kind: type[T], under_way: Callable[[T], bool] | None = None) -> None:
         self._form = dict[str, kind]  # type: ignore[valid-type]
         self._under_way = under_way
         self._things: dict[str, T | bytes] = {}
@@ -39,26 +39,27 @@ class Shelf(Generic[T]):
     def __getitem__(self, key: str) -> T:
         return self._unfolded(key, self._things[key])
 
-    def __setitem__(self, key: str, thing: T) -> None:
+    def put(self, key: str, thing: T) -> T | None:
+        """Put a thing there, and return what stood in its place."""
+        old = self._things.get(key)
         self._things[key] = thing
-        self._fresh.pop(key, None)
-        if self._under_way(thing):
-            return
-        self._fresh[key] = None
-        if len(self._fresh) >= FRESH + EACH:
-            self._fold(list(islice(self._fresh, EACH)))
+        if old is not None:
+            self._fresh.pop(key, None)
+            old = self._unfolded(key, old)
+        if self._under_way is None or not self._under_way(thing):
+            self._fresh[key] = None
+            if len(self._fresh) >= FRESH + EACH:
+                self._fold(list(islice(self._fresh, EACH)))
+        return old
 
     def get(self, key: str) -> T | None:
         """Return a thing, or None."""
         thing = self._things.get(key)
         return None if thing is None else self._unfolded(key, thing)
 
-    def pop(self, key: str) -> T:
-        """Take a thing off, and return it."""
-        thing = self[key]
+    def __delitem__(self, key: str) -> None:
         del self._things[key]
         self._fresh.pop(key, None)
-        return thing
 
     def _fold(self, keys: list[str]) -> None:
         """Make one block of some things; it is there until none of them stands in it any more."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, cast
 
 from mock_epay.clock import Clock
@@ -12,7 +13,7 @@ from mock_epay.store import bounds
 from mock_epay.store.bounds import Order
 from mock_epay.store.memory.annals import Annals
 from mock_epay.store.memory.index import Index
-from mock_epay.store.memory.orders import Name, Orders
+from mock_epay.store.memory.orders import Name, Orders, Values
 from mock_epay.store.memory.shelves import Shelf
 from mock_epay.store.shapes import SHAPES, Stored
 
@@ -20,6 +21,7 @@ _FOUND_BY: Final = {
     kind: tuple(dict.fromkeys([*shape.found_by, *[shape.order] * (shape.order not in {"", shape.key})]))
     for kind, shape in SHAPES.items()
 }
+_VALUES: Final = {attribute: attrgetter(attribute) for attributes in _FOUND_BY.values() for attribute in attributes}
 _UNDER_WAY: Final = [kind for kind, shape in SHAPES.items() if shape.falls_due]
 
 
@@ -27,13 +29,18 @@ class World:
     """All that belongs to one merchant. Events go on from the number `before`."""
 
     def __init__(self, merchant: Merchant, before: int) -> None:
-        self.merchant = merchant
+        self.adopt(merchant)
+        self.alive = True
         self.clock = Clock()
         self.things: dict[type, Shelf[Stored]] = {
             kind: Shelf(kind, bounds.under_way) if shape.falls_due else Shelf(kind) for kind, shape in SHAPES.items()
         }
         self.found: dict[tuple[type, str], Index[str]] = {
             (kind, attribute): Index() for kind, attributes in _FOUND_BY.items() for attribute in attributes
+        }
+        self._ways = {
+            kind: [(_VALUES[attribute], self.found[kind, attribute]) for attribute in attributes]
+            for kind, attributes in _FOUND_BY.items()
         }
         self.due: dict[tuple[type, str], datetime] = {}
         self.claimed: set[tuple[type, str]] = set()
@@ -44,6 +51,11 @@ class World:
         self.unlooked = 0  # things and events kept since room was made
         self.events = Annals(before)
         self._watchers: list[asyncio.Future[None]] = []
+
+    def adopt(self, merchant: Merchant) -> None:
+        """Let the merchant, whose world it is, be another."""
+        self.merchant = merchant
+        self.slack = bounds.slack(merchant)
 
     async def change(self) -> None:
         """Wait until something happens in this world, if only its end."""
@@ -57,26 +69,30 @@ class World:
 
     def announce(self) -> None:
         """Wake whoever waits for a change."""
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            if not watcher.done():
-                watcher.set_result(None)
+        if self._watchers:
+            watchers, self._watchers = self._watchers, []
+            for watcher in watchers:
+                if not watcher.done():
+                    watcher.set_result(None)
 
     def put(self, kind: type, key: str, thing: Stored) -> Stored | None:
         """Keep a thing and the ways to find it; return what it replaces."""
-        old = self.things[kind].get(key)
-        self.things[kind][key] = thing
+        old = self.things[kind].put(key, thing)
+        ways = self._ways[kind]
         if old is None:
-            self.orders.add((kind, key), thing)
-        for attribute in _FOUND_BY[kind]:
-            value = getattr(thing, attribute)
-            before = getattr(old, attribute) if old is not None else ""
-            if before == value:
-                continue
-            if before:
-                self.found[kind, attribute].remove(before, key)
-            if value:
-                self.found[kind, attribute].add(value, key)
+            values = tuple([value_of(thing) for value_of, _ in ways])
+            self.orders.add(kind, key, thing, values)
+            for value, (_, index) in zip(values, ways, strict=True):
+                if value:
+                    index.add(value, key)
+            return None
+        for value_of, index in ways:
+            value, before = value_of(thing), value_of(old)
+            if before != value:
+                if before:
+                    index.remove(before, key)
+                if value:
+                    index.add(value, key)
         return old
 
     def owed(self) -> list[Delivery]:
@@ -85,14 +101,18 @@ class World:
         things = self.things[Delivery]
         return [cast("Delivery", things[key]) for key in things if (Delivery, key) in waiting]
 
-    def take_out(self, kind: type, key: str) -> None:
+    def take_out(self, kind: type, key: str, values: Values | None = None) -> None:
         """Let go of a thing and the ways to find it."""
-        thing = self.things[kind].pop(key)
+        ways = self._ways[kind]
+        if values is None:
+            thing = self.things[kind][key]
+            self.lost += kind is Delivery and bounds.under_way(thing)
+            values = tuple([value_of(thing) for value_of, _ in ways])
+        del self.things[kind][key]
         self.forgotten[kind] += 1
-        self.lost += kind is Delivery and bounds.under_way(thing)
-        for attribute in _FOUND_BY[kind]:
-            if value := getattr(thing, attribute):
-                self.found[kind, attribute].remove(value, key)
+        for value, (_, index) in zip(values, ways, strict=True):
+            if value:
+                index.remove(value, key)
 
     def let_go(self, number: str) -> list[Name]:
         """Let an order go; return what belongs to it."""
