@@ -39,7 +39,7 @@ def test_the_table_and_the_router_know_the_same_way(method: str) -> None:
         way = APP._way(scope)
         if way is not None:
             assert isinstance(usual, Route)
-            assert way is usual.app, path
+            assert scope["endpoint"] is usual.endpoint, path
             assert scope["path_params"] == usual.matches(scope)[1]["path_params"]
             in_table += 1
     assert in_table or method in {"PUT", "DELETE"}

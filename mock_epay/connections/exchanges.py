@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,22 +10,24 @@ from mock_epay.clock import ticks
 from mock_epay.connections.transports import Gathered
 
 _MOST_UNREAD: Final = 64 * 1024  # bytes of a body that wait for the application; what else there is has to wait itself
-_LINES: Final = 512  # headers that are kept as they are written
+_MOST_HEADS: Final = 512  # that are kept as they are written
 
 _BODILESS: Final = {204, 304}
 _GONE: Final = {"type": "http.disconnect"}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LENGTH: Final = b"content-length"
-_ENCODING: Final = b"transfer-encoding"
-_CONNECTION: Final = b"connection"
 _SECRET: Final = b"set-cookie"
-_SPECIAL: Final = {_LENGTH, _ENCODING, _CONNECTION}
 _CLOSING: Final = b"connection: close\r\n"
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 _NO_NAME: Final = re.compile(rb"[^!#-'*+.0-9A-Z^-z|~-]|^$")
 _NO_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
+_IN_CHUNKS: Final = -1  # how an answer's body ends, if not by its length
+_UNSAID: Final = -2
+
 Header = tuple[bytes, bytes]
+# The head of an answer but for its last lines, how long the body is, and whether it is the connection's last.
+_Head = tuple[bytes, int, bool]
+_heads: Final[dict[tuple[int, tuple[Header, ...]], _Head]] = {}
 
 
 class Exchange:
@@ -156,28 +157,16 @@ class Exchange:
 
     def _head(self, headers: Iterable[Header]) -> bytes:
         """Return all that stands before the body, and note how that ends."""
-        lines = [STATUS_LINES[self.status]]
-        framed = closes = False
-        for header in (*self._common, *headers):
-            special, line = _written(header) if header[0] != _SECRET else _written.__wrapped__(header)
-            lines.append(line)
-            if special is None:
-                continue
-            if special == _CONNECTION:
-                closes = closes or b"close" in [word.strip() for word in header[1].lower().split(b",")]
-            elif special == _LENGTH and not framed:
-                framed, self._left = True, int(header[1])
-            elif header[1].lower() == b"chunked":
-                framed, self._left = True, None
+        lines, ends, closes = _written(self.status, (*self._common, *headers))
         self.keeps = self.keeps and not closes
         if not (self.keeps or closes):
-            lines.append(_CLOSING)
-        bodiless = self.scope["method"] == "HEAD" or self.status in _BODILESS
-        if not (framed or bodiless):
+            lines += _CLOSING
+        if ends != _UNSAID:
+            self._left = None if ends == _IN_CHUNKS else ends
+        elif self.scope["method"] != "HEAD" and self.status not in _BODILESS:
             self._left = None
-            lines.append(_CHUNKED)
-        lines.append(b"\r\n")
-        return b"".join(lines)
+            lines += _CHUNKED
+        return lines + b"\r\n"
 
     def _write(self, body: bytes, *, last: bool) -> None:
         if self.scope["method"] == "HEAD":
@@ -201,19 +190,37 @@ class Exchange:
         self._ended(self)
 
 
-@lru_cache(_LINES)
-def _written(header: Header) -> tuple[bytes | None, bytes]:
-    """Return a header as it is written, and its name if that says how the answer or the connection goes on.
+def _written(status: int, headers: tuple[Header, ...]) -> _Head:
+    """Return a head as it is written; nearly all of them were written before.
 
     Raises:
-        RuntimeError: it cannot be written.
+        RuntimeError: a header cannot be written.
 
     """
-    name, value = header
-    if _NO_NAME.search(name) or _NO_VALUE.search(value):
-        raise RuntimeError("a header of an answer has signs that no header may have")
-    name = name.lower()
-    return (name if name in _SPECIAL else None), name + b": " + value + b"\r\n"
+    head = _heads.get((status, headers))
+    if head is None:
+        head = _head(status, headers)
+        if len(_heads) == _MOST_HEADS:
+            _heads.clear()
+        if _SECRET not in (name for name, _ in headers):
+            _heads[status, headers] = head
+    return head
+
+
+def _head(status: int, headers: tuple[Header, ...]) -> _Head:
+    lines, ends, closes = [STATUS_LINES[status]], _UNSAID, False
+    for header in headers:
+        name, value = header[0].lower(), header[1]
+        if _NO_NAME.search(name) or _NO_VALUE.search(value):
+            raise RuntimeError("a header of an answer has signs that no header may have")
+        lines.append(name + b": " + value + b"\r\n")
+        if name == b"connection":
+            closes = closes or b"close" in [word.strip() for word in value.lower().split(b",")]
+        elif name == b"content-length" and ends == _UNSAID:
+            ends = int(value)
+        elif name == b"transfer-encoding" and value.lower() == b"chunked":
+            ends = _IN_CHUNKS
+    return b"".join(lines), ends, closes
 
 
 def _status_line(status: int) -> bytes:

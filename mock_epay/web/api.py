@@ -54,7 +54,7 @@ def _breakable(bank: Bank, place: Place, service: Service) -> Service:
     """Let a service fail where the script of the merchant, whose token is presented, wants that."""
 
     async def served(request: Request) -> Response:
-        token = request.headers.get("authorization", "").partition(" ")[2].strip() or request.query_params.get("Access")
+        token = _presented(request)[1] or request.query_params.get("Access")
         client_id = await bank.store.owner(Token, token) if token else None
         return await faults.spoilt(bank, place, client_id, partial(service, request))
 
@@ -211,15 +211,21 @@ def bearer(request: Request) -> str:
         InvalidToken: it presents none.
 
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    scheme, token = _presented(request)
+    if scheme != "bearer" or not token:
         raise InvalidToken(
             "the token is missing: send it in the header Authorization, behind the word Bearer",
             field="Authorization",
             rule="Bearer and the access_token",
             source="documented: transaction status service",
         )
-    return token.strip()
+    return token
+
+
+def _presented(request: Request) -> tuple[str, str]:
+    """Return the scheme of the header Authorization, in lower case, and what stands behind it."""
+    scheme, _, token = guard.header(request.scope, b"authorization").decode("latin-1").partition(" ")
+    return scheme.lower(), token.strip()
 
 
 def _way_back(transaction: Transaction) -> str:

@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -170,10 +170,16 @@ def _has_body(request: Request) -> bool:
 
 def declared_length(scope: Scope) -> int:
     """Return the Content-Length of a request; 0 when it has none."""
-    for name, length in scope["headers"]:
-        if name == b"content-length":
-            return int(length) if length.isdigit() else 0
-    return 0
+    length = header(scope, b"content-length")
+    return int(length) if length.isdigit() else 0
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """Return a request's header by its name in lower case, the first if there are several; empty if there is none."""
+    for one, value in scope["headers"]:
+        if one == name:
+            return cast("bytes", value)
+    return b""
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:

@@ -1,9 +1,12 @@
 """A table of addresses in front of Starlette's router, which tries one pattern after the other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any, Final, NoReturn
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -46,7 +49,8 @@ class Application(Starlette):
     def _enter(self, route: Route) -> None:
         """Put a route into the table, if it is one for that."""
         name = next(iter(route.param_convertors), "")
-        way = (route, route.app, frozenset(route.methods) if route.methods else None, name)
+        answers = _straight(route.endpoint) if iscoroutinefunction(route.endpoint) else route.app
+        way = (route, answers, frozenset(route.methods) if route.methods else None, name)
         folder, _, last = route.path.rpartition("/")
         if not name:
             self._ways.setdefault(route.path, way)
@@ -73,6 +77,16 @@ class Application(Starlette):
             return None
         scope["endpoint"], scope["path_params"] = route.endpoint, named
         return way
+
+
+def _straight(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """Return an endpoint without what Starlette puts around it for what is raised in it: that is dealt with here."""
+
+    async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return answers
 
 
 async def _fail(scope: Scope, _: Receive, __: Send) -> NoReturn:

@@ -119,7 +119,7 @@ class MemoryStore:
 
     async def owner(self, kind: type[Stored], key: str) -> str | None:
         """See `Store`."""
-        return next(iter(self._owners[kind].of(key)), None)
+        return self._owners[kind].first(key)
 
     def work(self, client_id: str) -> MemoryWork:
         """See `Store`."""

@@ -19,6 +19,11 @@ class Index(Generic[K]):
             return ()
         return keys if isinstance(keys, dict) else (keys,)
 
+    def first(self, value: str) -> K | None:
+        """Return the key that has had a value for the longest, or None."""
+        keys = self._keys.get(value)
+        return next(iter(keys)) if isinstance(keys, dict) else keys
+
     def add(self, value: str, key: K) -> None:
         """Note that a key has a value."""
         keys = self._keys.setdefault(value, key)
