@@ -3,9 +3,8 @@
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn, dataclass_transform
 
 PREFIX: Final = "MOCK_EPAY_"
 CLIENT_URL: Final = "MOCK_EPAY_URL"  # no setting: where commands find the sandbox,
@@ -32,26 +31,77 @@ class SettingError(ValueError):
     """A setting that has no meaning; the message names it, its value and what it takes."""
 
 
-def setting(
-    default: Any,
-    explanation: str,
-    choices: tuple[str, ...] = (),
-    *,
-    per_merchant: bool = False,
-    secret: bool = False,
-    least: int = 0,
-) -> Any:
+class Row:
+    """One setting as documents and command lines see it; its name is that of the attribute that it is made for."""
+
+    name: str
+
+    def __init__(
+        self,
+        default: Any,
+        explanation: str,
+        choices: tuple[str, ...] = (),
+        *,
+        per_merchant: bool = False,
+        secret: bool = False,
+        least: int = 0,
+    ) -> None:
+        self.default = default
+        self.explanation = explanation
+        self.choices = choices
+        self.per_merchant = per_merchant
+        self.secret = secret
+        self.least = least
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self.name = name
+
+    @property
+    def variable(self) -> str:
+        """Return the name in the environment."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Return the name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def shown(self) -> str:
+        """Return the default as one would type it."""
+        return _shown(self.default)
+
+
+def setting(default: Any, explanation: str, choices: tuple[str, ...] = (), **more: Any) -> Any:
     """Declare one row of the table; a text may be limited to some choices, a merchant may have a value of its own.
 
     A secret is not shown to anybody. A whole number is at `least` so much.
     """
-    facts = {"help": explanation, "choices": choices, "per_merchant": per_merchant, "secret": secret, "least": least}
-    return field(default=default, metadata=facts)
+    return Row(default, explanation, choices, **more)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The table. A field's name, type, default and explanation are all there is to know about a setting."""
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class _Frozen:
+    """Values by name, each with a default. As a dataclass the table would take 2 ms of each start to declare."""
+
+    def __init__(self, **values: Any) -> None:
+        defaults = {row.name: row.default for row in rows()}
+        if unknown := values.keys() - defaults:
+            raise TypeError(f"there is no setting {', '.join(sorted(unknown))}")
+        vars(self).update(defaults | values)
+
+    def __setattr__(self, name: str, _: object) -> NoReturn:
+        raise AttributeError(f"settings are frozen, {name} too")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+
+class Settings(_Frozen):
+    """The table. An attribute's name, type, default and explanation are all there is to know about a setting."""
 
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(8080, "port to listen on; 0 takes a free one")
@@ -188,48 +238,9 @@ class Settings:
         return cls.from_texts(texts | {name: text for name, text in flags.items() if text is not None})
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One setting as documents and command lines see it."""
-
-    name: str
-    default: Any
-    explanation: str
-    choices: tuple[str, ...] = ()
-    per_merchant: bool = False
-    secret: bool = False
-    least: int = 0
-
-    @property
-    def variable(self) -> str:
-        """Return the name in the environment."""
-        return PREFIX + self.name.upper()
-
-    @property
-    def flag(self) -> str:
-        """Return the name on the command line."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def shown(self) -> str:
-        """Return the default as one would type it."""
-        return _shown(self.default)
-
-
 def rows() -> Iterator[Row]:
     """Return the table's rows in order."""
-    return (
-        Row(
-            one.name,
-            one.default,
-            one.metadata["help"],
-            one.metadata["choices"],
-            one.metadata["per_merchant"],
-            one.metadata["secret"],
-            one.metadata["least"],
-        )
-        for one in fields(Settings)
-    )
+    return (row for row in vars(Settings).values() if isinstance(row, Row))
 
 
 def chosen(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-import dataclasses
+import pickle
 from typing import Any
 
 import pytest
@@ -126,10 +126,23 @@ def test_an_empty_flag_is_given() -> None:
 
 
 def test_each_setting_has_a_row_in_the_order_of_the_table() -> None:
-    fields = dataclasses.fields(Settings)
-
-    assert [(row.name, row.default) for row in ROWS] == [(field.name, field.default) for field in fields]
+    assert [row.name for row in ROWS] == list(Settings.__annotations__)
+    assert [row.default for row in ROWS] == [getattr(Settings(), name) for name in Settings.__annotations__]
     assert all(row.explanation for row in ROWS)
+
+
+def test_settings_are_a_value() -> None:
+    one = Settings(port=1)
+    with pytest.raises(AttributeError, match="frozen"):
+        one.port = 2  # type: ignore[misc]
+    assert one == pickle.loads(pickle.dumps(one)) == Settings(port=1)  # as workers get them
+    assert one not in [Settings(), 1]
+    assert {one, Settings(port=1), Settings()} == {one, Settings()}
+
+
+def test_a_name_that_is_no_setting_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="no setting prot"):
+        Settings(prot=1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
@@ -151,11 +164,11 @@ def test_a_shown_default_means_the_default(row: Row) -> None:
     ],
 )
 def test_a_default_is_shown_as_one_would_type_it(default: Any, shown: str) -> None:
-    assert Row("some_setting", default, "why").shown == shown
+    assert Row(default, "why").shown == shown
 
 
 def test_a_row_knows_its_names() -> None:
-    row = Row("page_ttl_s", 1200, "seconds")
+    row = next(row for row in ROWS if row.name == "page_ttl_s")
 
     assert (row.variable, row.flag) == ("MOCK_EPAY_PAGE_TTL_S", "--page-ttl-s")
 
