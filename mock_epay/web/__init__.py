@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import resources
@@ -23,9 +23,9 @@ from mock_epay.postlinks import Courier
 from mock_epay.postlinks.roads import Roads
 from mock_epay.script import Rule
 from mock_epay.store import StoreError
-from mock_epay.web import acs, api, cabinet, control, demo, guard, meter, oauth, payform, reference
+from mock_epay.web import guard, meter, oauth
 from mock_epay.web.checks import CheckHandler
-from mock_epay.web.table import Application
+from mock_epay.web.growing import Growing, Part
 
 _log: Final = logging.getLogger("mock_epay")
 
@@ -41,7 +41,7 @@ def create_app(
     authority: bytes = b"",
     check_handler: CheckHandler | None = None,
     metrics: Metrics | None = None,
-) -> Application:
+) -> Growing:
     """Return the application over a bank; its lifespan runs what happens by itself, such as the delivery of postlinks.
 
     The rules hold for every merchant; merchants of the sandbox's `own` are there from the start, besides the bank's.
@@ -68,8 +68,9 @@ def create_app(
                 work.cancel()
             await asyncio.gather(*works, return_exceptions=True)
 
-    return Application(
-        routes=[*_routes(bank, desk, authority, check_handler), *meter.routes(bank, metrics)],
+    return Growing(
+        _parts(bank, desk, check_handler),
+        routes=[*oauth.routes(bank), *meter.routes(bank, metrics), Route("/ca.pem", partial(_authority, authority))],
         lifespan=lifespan,
         exception_handlers={
             Refusal: _refused,
@@ -80,19 +81,46 @@ def create_app(
     )
 
 
-def _routes(bank: Bank, desk: Desk, authority: bytes, check_handler: CheckHandler | None) -> list[BaseRoute]:
+def _parts(bank: Bank, desk: Desk, check_handler: CheckHandler | None) -> Sequence[Part]:
+    """Return what nobody's start should wait for; to import and make it all takes a tenth of one."""
+
+    def services() -> Sequence[BaseRoute]:
+        from mock_epay.web import api  # noqa: PLC0415
+
+        return api.routes(bank)
+
+    def pages() -> Sequence[BaseRoute]:
+        from mock_epay.web import acs, payform  # noqa: PLC0415
+
+        return [*payform.routes(bank), *acs.routes(bank)]
+
+    def control_api() -> Sequence[BaseRoute]:
+        from mock_epay.web import control  # noqa: PLC0415
+
+        return control.routes(desk, check_handler)
+
+    def documents() -> Sequence[BaseRoute]:
+        from mock_epay.web import reference  # noqa: PLC0415
+
+        return reference.routes()
+
+    def shop() -> Sequence[BaseRoute]:
+        from mock_epay.web import demo  # noqa: PLC0415
+
+        return demo.demo_shop(**_demo_credentials())
+
+    def cabinet_pages() -> Sequence[BaseRoute]:
+        from mock_epay.web import cabinet  # noqa: PLC0415
+
+        return cabinet.routes(bank.settings)
+
     return [
-        *oauth.routes(bank),
-        *api.routes(bank),
-        *payform.routes(bank),
-        *acs.routes(bank),
-        *control.routes(desk, check_handler),
-        Route("/schemas/samples/{name}.json", _sample),
-        Route("/schemas/{name}.json", _schema),
-        *reference.routes(),
-        *demo.demo_shop(**_demo_credentials()),
-        *cabinet.routes(bank.settings),
-        Route("/ca.pem", partial(_authority, authority)),
+        ("/api /card /cards /check-status /invoice /operation /payment /payments /public.rsa /terminals", services),
+        ("/acs /api /payform /redesign-payform /redirect", pages),
+        ("/_control", control_api),
+        ("/docs /openapi.json /schemas", documents),
+        ("/demo", shop),
+        ("/ /cabinet", cabinet_pages),
     ]
 
 
@@ -119,23 +147,6 @@ async def _authority(certificate: bytes, _: Request) -> Response:
     return Response(certificate, headers=guard.NO_STORE, media_type="application/x-pem-file")
 
 
-async def _schema(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name not in resources.schema_names():
-        known = ", ".join(sorted(resources.schema_names()))
-        raise NotFound(f"there is no schema {name[:40]}; there are {known}", rule=known)
-    return Response(resources.schema_text(name), headers=guard.ANY_ORIGIN, media_type="application/schema+json")
-
-
-async def _sample(request: Request) -> Response:
-    samples = {path.stem: path for path in resources.SAMPLES.glob("*.json")}
-    name = request.path_params["name"]
-    if name not in samples:
-        known = ", ".join(sorted(samples))
-        raise NotFound(f"there is no sample {name[:40]}; there are {known}", rule=known)
-    return FileResponse(samples[name], headers=guard.ANY_ORIGIN, media_type="application/json")
-
-
 def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     headers = {"WWW-Authenticate": "Bearer"} if isinstance(refusal, InvalidToken) else {}
@@ -152,7 +163,7 @@ def _lost(request: Request, lost: Exception) -> Response:
         allowed = ", ".join(sorted((lost.headers or {}).get("Allow", "").split(", ")))
         wrong = WrongMethod(f"{path} takes {allowed}, not {request.method}", field="method", rule=allowed)
     page = isinstance(wrong, NotFound) and request.url.path.startswith(_PAGES)
-    response: Response = payform.refused_page(request, wrong) if page else oauth.refused(wrong, check=False)
+    response = _page(request, wrong) if page else oauth.refused(wrong, check=False)
     response.headers.update(lost.headers or {})
     return response
 
@@ -171,5 +182,11 @@ def _failed(request: Request, _: Exception) -> Response:
 
 def _excuse(request: Request, fault: Refusal) -> Response:
     if request.url.path.startswith(_PAGES):
-        return payform.refused_page(request, fault)
+        return _page(request, fault)
     return oauth.refused(fault, check=False)
+
+
+def _page(request: Request, refusal: Refusal) -> Response:
+    from mock_epay.web import payform  # noqa: PLC0415  (a part)
+
+    return payform.refused_page(request, refusal)

@@ -1,6 +1,6 @@
 """What is counted of each request, and the address at which Prometheus reads it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -34,8 +34,9 @@ class Meter:
     """Counts the answers of an application, by its routes."""
 
     def __init__(self, app: Starlette, metrics: Metrics) -> None:
+        self._app = app
         self._metrics = metrics
-        self._paths, self._folders, self._endpoints = _named(app)
+        self._learn()
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count an answer, which took so many seconds, to this request."""
@@ -47,16 +48,29 @@ class Meter:
         return (
             self._paths.get(path)
             or self._folders.get(path.rpartition("/")[0])
-            or self._endpoints.get(scope.get("endpoint"), NOWHERE)
+            or self._endpoints.get(scope.get("endpoint"))
+            or self._new_route(scope)
         )
 
+    def _new_route(self, scope: Scope) -> str:
+        """Return the same for a route that was not there before, if that is what has answered."""
+        if len(self._app.router.routes) == self._known:
+            return NOWHERE
+        self._learn()
+        return self._route(scope)
 
-def _named(app: Starlette) -> tuple[Mapping[str, str], Mapping[str, str], Mapping[Any, str]]:
+    def _learn(self) -> None:
+        routes = self._app.router.routes
+        self._known = len(routes)
+        self._paths, self._folders, self._endpoints = _named(routes)
+
+
+def _named(routes: Sequence[BaseRoute]) -> tuple[Mapping[str, str], Mapping[str, str], Mapping[Any, str]]:
     """Return paths by the addresses that are all there is to them, by what stands before a last name, by endpoint."""
     paths: dict[str, str] = {}
     folders: dict[str, str] = {}
     endpoints: dict[Any, str] = {}
-    for route in app.routes:
+    for route in routes:
         if isinstance(route, Mount):
             endpoints[route.app] = f"{route.path}/{{path}}"
         else:

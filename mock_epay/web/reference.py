@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page that shows it to people and lets them try it, without the internet."""
+"""The OpenAPI document with its schemas, and a page to read and try it, without the internet."""
 
 import importlib.util
 import json
@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from mock_epay import resources
+from mock_epay.errors import NotFound
 from mock_epay.web import guard
 
 _PAGE: Final = resources.STATIC / "reference.html"
@@ -30,8 +31,10 @@ _SWAGGER_UI: Final = {"swagger-ui.css": "swagger_style.css", "swagger-ui-bundle.
 
 
 def routes() -> list[BaseRoute]:
-    """Return the document, the page and its files."""
+    """Return the document, its schemas, the page and its files."""
     return [
+        Route("/schemas/samples/{name}.json", _sample),
+        Route("/schemas/{name}.json", _schema),
         Route("/openapi.json", _document),
         Route("/docs", _page),
         *(Route(f"/docs/{name}", _swagger_ui) for name in _SWAGGER_UI),
@@ -64,6 +67,23 @@ def _swagger_ui_folder() -> Path:
 
 async def _document(_: Request) -> Response:
     return Response(document(), headers=guard.ANY_ORIGIN, media_type="application/json")
+
+
+async def _schema(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in resources.schema_names():
+        known = ", ".join(sorted(resources.schema_names()))
+        raise NotFound(f"there is no schema {name[:40]}; there are {known}", rule=known)
+    return Response(resources.schema_text(name), headers=guard.ANY_ORIGIN, media_type="application/schema+json")
+
+
+async def _sample(request: Request) -> Response:
+    samples = {path.stem: path for path in resources.SAMPLES.glob("*.json")}
+    name = request.path_params["name"]
+    if name not in samples:
+        known = ", ".join(sorted(samples))
+        raise NotFound(f"there is no sample {name[:40]}; there are {known}", rule=known)
+    return FileResponse(samples[name], headers=guard.ANY_ORIGIN, media_type="application/json")
 
 
 async def _page(_: Request) -> Response:
