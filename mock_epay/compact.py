@@ -6,6 +6,8 @@ from typing import Any, Final
 import msgspec
 
 _quick: Final = msgspec.json.Encoder().encode
+# What the quick one cannot write, only Python's own can.
+_BEYOND: Final = (UnicodeEncodeError, TypeError, OverflowError)
 _usual: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -13,5 +15,13 @@ def as_json(value: Any) -> str:
     """Return a value as JSON text; half of a surrogate pair stands in it as it is."""
     try:
         return _quick(value).decode()
-    except (UnicodeEncodeError, TypeError, OverflowError):  # what only Python's own can write
+    except _BEYOND:
         return _usual(value)
+
+
+def as_bytes(value: Any) -> bytes:
+    """Return a value as JSON in UTF-8, with a question mark for half of a surrogate pair."""
+    try:
+        return _quick(value)
+    except _BEYOND:
+        return _usual(value).encode("utf-8", "replace")

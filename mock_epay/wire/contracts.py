@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mock_epay import resources
-from mock_epay.compact import as_json
+from mock_epay.compact import as_bytes
 from mock_epay.errors import BadField, InvalidClient, InvalidScope, Refusal, UnsupportedGrant, excerpt
 from mock_epay.notes import Notes
 from mock_epay.wire import quick
@@ -98,10 +98,10 @@ def encode(name: str, body: Mapping[str, object] | Sequence[object], *, check: b
         jsonschema.ValidationError: the sandbox was about to send what its own schema forbids.
 
     """
-    text = as_json(body)
+    text = as_bytes(body)
     if check and not _quick(name)(read := json.loads(text)):
         _validator(name).validate(read)
-    return text.encode("utf-8", "replace")
+    return text
 
 
 @cache
