@@ -14,15 +14,16 @@ from support import Shop, a_transaction, an_order, new_merchant
 from mock_epay.bank.operations import OPERATIONS
 from mock_epay.errors import BadField
 from mock_epay.fake import Fake
-from mock_epay.model import Status, Terminal, Transaction
+from mock_epay.model import Status, Transaction
 from mock_epay.notes import Notes
+from mock_epay.records import replace
 from mock_epay.store.memory import MemoryStore
 
 
 @pytest.fixture
 def two_stage(shop: Shop) -> Shop:
     """Give the shop a terminal on which money is held first."""
-    terminal = Terminal(id=shop.terminal, tid="92061101", two_stage=True)
+    terminal = replace(shop.merchant.terminals[0], two_stage=True)
     merchant = new_merchant(shop.merchant.client_id, terminals=(terminal,))
     shop.sandbox.do(shop.sandbox.bank.store.add_merchant(merchant))
     return shop

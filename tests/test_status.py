@@ -3,7 +3,7 @@
 import pytest
 from support import LOCKED, Shop, new_merchant
 
-from mock_epay.model import Terminal
+from mock_epay.records import replace
 
 PATH = "/check-status/payment/transaction/000000001"
 
@@ -44,7 +44,7 @@ def test_types_are_those_of_the_status_and_not_of_the_postlink(shop: Shop) -> No
 
 
 def test_on_a_two_stage_terminal_the_money_is_held(shop: Shop) -> None:
-    terminal = Terminal(id=shop.terminal, tid="92061101", two_stage=True)
+    terminal = replace(shop.merchant.terminals[0], two_stage=True)
     merchant = new_merchant(shop.merchant.client_id, terminals=(terminal,))
     shop.sandbox.do(shop.sandbox.bank.store.add_merchant(merchant))
     shop.buy()
