@@ -31,16 +31,38 @@ ANSWERS: Final[dict[str, tuple[int, list[tuple[bytes, bytes]], list[bytes]]]] = 
     "chunked": (200, [(b"transfer-encoding", b"chunked")], [b"whole"]),
     "with a cookie": (200, [LENGTH, (b"set-cookie", b"a=1")], [b"whol"]),
     "long": (200, [(b"content-length", b"300000")], [b"x" * 300_000]),
+    "longer than a client takes at once": (200, [(b"content-length", b"16000000")], [b"x" * 1_000_000] * 16),
     "too short": (200, [LENGTH], [b"who"]),
     "too long": (200, [LENGTH], [b"whole"]),
     "a header that makes two": (200, [LENGTH, (b"x", b"1\r\ny: 2")], [b"bad!"]),
     "a name that makes two": (200, [LENGTH, (b"x: 1\r\ny", b"2")], [b"bad!"]),
 }
+# What an application may do wrong: what it sends, and whether it fails behind that.
+START: Final = {"type": "http.response.start", "status": 200, "headers": [PLAIN, LENGTH]}
+BODY: Final = {"type": "http.response.body", "body": b"body"}
+WRONGS: Final[dict[str, tuple[list[dict[str, Any]], bool]]] = {
+    "says nothing": ([], False),
+    "says a head only": ([START], False),
+    "says a body first": ([BODY], False),
+    "says two heads": ([START, START], False),
+    "says two bodies": ([START, BODY, BODY], False),
+    "fails at once": ([], True),
+    "fails behind the head": ([START], True),
+    "fails behind its answer": ([START, BODY], True),
+}
 
 
 async def app(scope: Any, _: Any, send: Any) -> None:
     """Give the answer that the address names."""
-    status, headers, pieces = ANSWERS[scope["path"].strip("/").replace("-", " ")]
+    name = scope["path"].strip("/").replace("-", " ")
+    if name in WRONGS:
+        messages, fails = WRONGS[name]
+        for message in messages:
+            await send(message)
+        if fails:
+            raise OSError(name)
+        return
+    status, headers, pieces = ANSWERS[name]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     for piece in pieces[:-1]:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -91,6 +113,22 @@ def test_an_answer_is_written_as_uvicorn_writes_it(ports: tuple[int, int], name:
     for requests in ([request(name, method)], [request(name, method, last=False), request("the last")]):
         usual, ours = (told(port, *requests) for port in ports)
         assert ours == usual
+
+
+@pytest.mark.parametrize("name", WRONGS)
+def test_what_an_application_does_wrong_has_the_same_end(ports: tuple[int, int], name: str) -> None:
+    usual, ours = (told(port, request(name, last=False)) for port in ports)
+    assert ours == usual
+
+
+@pytest.mark.parametrize(
+    "address", ["http://bank/whole", "/whole#here", "/whole?x#", "//whole", "/%77hole", "/who%6ce?%"]
+)
+def test_an_address_is_taken_apart_as_uvicorn_does_it(ports: tuple[int, int], address: str) -> None:
+    asked = f"GET {address} HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n".encode()
+    usual, ours = (told(port, asked) for port in ports)
+    assert ours == usual
+    assert b"whol" in ours
 
 
 def test_a_usual_answer_is_written_at_once(ports: tuple[int, int]) -> None:

@@ -34,8 +34,12 @@ _PROGRESS: Final = 16 * 1024  # bytes of an answer that a client must take in th
 _CLOSED_UNSEEN: Final = 100  # connections above the limit that are told so; what comes on top is just closed
 
 _VERSION: Final = {"version": "3.0", "spec_version": "2.3"}  # of ASGI
-_FAILED: Final = [(b"content-type", b"text/plain"), (b"content-length", b"21"), (b"connection", b"close")]
 _FAILURE: Final = b"Internal Server Error"
+_FAILED: Final = [
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-length", b"%d" % len(_FAILURE)),
+    (b"connection", b"close"),
+]
 
 _log: Final = logging.getLogger(__name__)
 

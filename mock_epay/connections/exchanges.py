@@ -102,8 +102,7 @@ class Exchange:
 
     def leave(self) -> None:
         """Note that nobody is there to take an answer any more."""
-        if not self.done:
-            self.gone = True
+        self.gone = True
         self._tell()
 
     async def receive(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class Gathered:
         self._loop = loop
         self._kept: list[bytes] = []
         self._size = 0
-        self._room: asyncio.Future[None] | None = None
+        self._room = asyncio.Event()
         self.is_closing = transport.is_closing
         self.full = False  # the client does not take what was written
         self.unread = False  # nothing is read for now
@@ -58,19 +58,16 @@ class Gathered:
     def fill(self) -> None:
         """Note that the client does not take what was written."""
         self.full = True
+        self._room.clear()
 
     def drain(self) -> None:
         """Note that the client has taken what was written, or is gone; who waits for that goes on."""
         self.full = False
-        room, self._room = self._room, None
-        if room is not None:
-            room.set_result(None)
+        self._room.set()
 
     async def drained(self) -> None:
         """Wait until the client has taken what was written."""
-        if self._room is None:
-            self._room = self._loop.create_future()
-        await asyncio.shield(self._room)
+        await self._room.wait()
 
     def pause(self) -> None:
         """Read no more for now."""
