@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -18,6 +19,7 @@ from starlette.types import Message, Scope
 
 from mock_epay import cryptogram, lz
 from mock_epay.bank import Bank, merchants
+from mock_epay.connections import Connection, Limits
 from mock_epay.errors import NotSimulated, PlannedRefusal, Refusal
 from mock_epay.notes import Notes
 from mock_epay.postlinks.lines import Answer as ShopsAnswer
@@ -104,6 +106,16 @@ def requests(data: bytes) -> None:
     assert good, f"answered {answer.status}"
 
 
+def connections(data: bytes) -> None:
+    """Take anything that may come by a connection, whole, byte by byte, and slowly; the first two come to the same."""
+    if b"upgrade" in data.lower():  # an offer is passed over if it is seen whole
+        return
+    bytewise = [data[at : at + 1] for at in range(len(data))]
+    whole, pieces, _ = (_loop().run_until_complete(_told(*how)) for how in (([data], 0), (bytewise, 0), (bytewise, 3)))
+    assert whole == pieces
+    assert whole == b"" or whole.startswith(b"HTTP/1.1 ")
+
+
 TARGETS: Final[Mapping[str, Target]] = {
     "codec": codec,
     "fields": fields,
@@ -111,16 +123,18 @@ TARGETS: Final[Mapping[str, Target]] = {
     "payment_object": payment_object,
     "sealed_card": sealed_card,
     "answers": answers,
+    "connections": connections,
     "requests": requests,
 }
 # How many of a hundred inputs go to each, by what one costs: to open a cryptogram takes milliseconds.
 SHARES: Final[Mapping[str, int]] = {
-    "codec": 25,
-    "fields": 25,
+    "codec": 20,
+    "fields": 20,
     "token": 15,
     "payment_object": 12,
     "sealed_card": 3,
     "answers": 10,
+    "connections": 10,
     "requests": 10,
 }
 
@@ -142,14 +156,78 @@ async def _heard(pieces: Iterable[bytes]) -> ShopsAnswer | str:
         return type(wrong).__name__
 
 
+async def _told(pieces: Iterable[bytes], turns: int) -> bytes:
+    """Return what is written to who sends these pieces, with so many turns of the loop between them, and leaves."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        length, more = 0, True
+        while more and (message := await receive())["type"] == "http.request":
+            length, more = length + len(message["body"]), message["more_body"]
+        body = f"{scope['method']} {scope['path']} {length}".encode("utf-8", "replace")
+        head = [(b"content-length", b"%d" % len(body))] if scope["method"] != "PUT" else []
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+
+    there = _Nowhere()
+    server = SimpleNamespace(connections=set(), tasks=set(), default_headers=[])
+    config = SimpleNamespace(loaded_app=app)
+    connection = Connection(_limits(), config=config, server_state=server, app_state={})
+    connection.connection_made(there)
+    for piece in pieces:
+        if not there.is_closing():
+            connection.data_received(piece)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    connection.look_after()
+    connection.connection_lost(None)
+    await asyncio.gather(*server.tasks)
+    return bytes(there.written)
+
+
+@cache
+def _limits() -> Limits:
+    return Limits.of(Settings())
+
+
 class _Nowhere(asyncio.Transport):
     """A connection without another end."""
 
-    def abort(self) -> None:
-        """Do nothing."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self._closing = False
+
+    def write(self, data: Any) -> None:
+        """Keep what is written."""
+        self.written += data
+
+    def can_write_eof(self) -> bool:
+        """Say yes."""
+        return True
+
+    def write_eof(self) -> None:
+        """Do nothing: who left hears nothing."""
+
+    def get_write_buffer_size(self) -> int:
+        """Say that all has been taken."""
+        return 0
+
+    def is_closing(self) -> bool:
+        """Say whether it was closed."""
+        return self._closing
+
+    def close(self) -> None:
+        """Close."""
+        self._closing = True
+
+    abort = close
 
     def pause_reading(self) -> None:
         """Do nothing: so much is never given."""
+
+    resume_reading = pause_reading
 
 
 @cache
