@@ -11,7 +11,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import isfinite
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 _ASTRAL = re.compile(r"[\U00010000-\U0010ffff]")
 _FOREIGN = re.compile(r"[^A-Za-z0-9+\-$ ]")
@@ -104,7 +104,7 @@ def parse(text: str) -> dict[str, str]:
     fields = {}
     for pair in filter(None, pairs):
         key, _, value = pair.partition("=")
-        fields[key] = _decoded(key, value)
+        fields[key] = _decoded(key, value) if "%" in value else value
     return fields
 
 
@@ -213,7 +213,7 @@ def _encoded(text: str) -> str:
 
 def _decoded(key: str, value: str) -> str:
     try:
-        return unquote(value, errors="strict")
+        return unquote_to_bytes(value).decode()
     except UnicodeDecodeError:
         raise LzError(f"the value of {key[:40]!r} is not UTF-8") from None
 

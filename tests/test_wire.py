@@ -113,7 +113,7 @@ def test_any_token_request_is_read_or_refused_by_field(changes: dict[str, str]) 
 def test_any_payment_object_is_read_or_refused_by_field(changes: dict[str, str]) -> None:
     fields = ORDER | changes
     try:
-        order, token = orders.payment_object(fields, Notes())
+        order, token = orders.payment_object(fields, orders.token_answer(fields), Notes())
     except Refusal as refusal:
         _check_refusal(refusal)
     else:
@@ -149,7 +149,7 @@ def test_a_whole_payment_object_survives_the_way_to_the_page() -> None:
     }
     auth = {"access_token": "DCEB8O_ZM5U7SO_T_U5EJQ", "expires_in": 7200, "scope": " payment email_send"}
     pairs = orders.page_address(lz.compress(lz.flatten(order | {"auth": auth})))
-    read, token = orders.payment_object(pairs, Notes())
+    read, token = orders.payment_object(pairs, orders.token_answer(pairs), Notes())
     assert token == auth["access_token"]
     shown = {name: "true" if value is True else str(value) for name, value in order.items()}
     assert dict(orders.object_pairs(read)) == shown
@@ -176,7 +176,7 @@ def test_a_value_that_is_no_text_is_named_for_what_it_is(value: object, found: s
 @pytest.mark.parametrize(("amount", "taken"), [("999999999999.99", True), ("1000000000000", False)])
 def test_the_largest_amount_is_the_same_for_everybody(amount: str, taken: bool) -> None:
     try:
-        orders.payment_object(ORDER | {"amount": amount}, Notes())
+        orders.payment_object(ORDER | {"amount": amount}, orders.token_answer(ORDER), Notes())
     except BadField as refused:
         assert (refused.field, taken) == ("amount", False)  # noqa: PT017
     else:

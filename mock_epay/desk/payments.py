@@ -53,8 +53,9 @@ async def pay(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Transac
     """Pay, and answer what the issuer asks; return the transaction as it stands then."""
     token = await _token(bank, merchant, payment)
     notes = await bank.notes(merchant.client_id)
-    fields = _object(token, merchant) | dict(payment.fields) | {"auth": lz.flatten({"access_token": token.value})}
-    order, access_token = payment_object(fields, notes)
+    token_answer = {"access_token": token.value}
+    fields = _object(token, merchant) | dict(payment.fields) | {"auth": lz.flatten(token_answer)}
+    order, access_token = payment_object(fields, token_answer, notes)
     checkout_id = await bank.open_checkout(order, access_token, notes, needs_post_link=False)
     choice = Choice(saved_card=payment.saved_card, save_card=order.card_save, plan=payment.plan)
     transaction = await bank.pay(checkout_id, payment.card, payment.payer, choice)

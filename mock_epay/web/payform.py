@@ -154,8 +154,9 @@ class PayForm:
         request.state.language = orders.page_language(pairs.get("language", ""))
         request.state.back_link = links.link(pairs.get("backLink", ""))
         request.state.leave_url = links.link(pairs.get("failureBackLink", "")) or request.state.back_link
-        request.state.notes = notes = await self._bank.notes_for(orders.access_token(pairs))
-        order, access_token = orders.payment_object(pairs, notes)
+        answer = orders.token_answer(pairs)
+        request.state.notes = notes = await self._bank.notes_for(answer.get("access_token", ""))
+        order, access_token = orders.payment_object(pairs, answer, notes)
         return await self._bank.open_checkout(order, access_token, notes)
 
     async def _pay(self, request: Request, checkout_id: str) -> Response:

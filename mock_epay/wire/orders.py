@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final
 
 from mock_epay import lz, resources
@@ -39,6 +40,8 @@ _OBJECT: Final = {
     "recurrent": "recurrent",
     "paymentType": "payment_type",
 }
+_FIELDS: Final = frozenset((*_OBJECT, "auth"))
+_values: Final = attrgetter(*_OBJECT.values())
 # The same for the bank's services in JSON, where they differ.
 _CARD_PAYMENT: Final = {name: name_in_model for name, name_in_model in _OBJECT.items() if name != "terminal"} | {
     "terminalId": "terminal"
@@ -95,7 +98,7 @@ def page_address(params: str) -> dict[str, str]:
     """
     try:
         pairs = lz.parse(lz.decompress(params))
-        if not pairs.keys() & {*_OBJECT, "auth"}:
+        if _FIELDS.isdisjoint(pairs):
             raise lz.LzError("what it unpacks to has no field of one")
     except lz.LzError as wrong:
         rule = f"the packed payment object as payment-api.js makes it; {wrong}"
@@ -103,12 +106,12 @@ def page_address(params: str) -> dict[str, str]:
     return pairs
 
 
-def access_token(pairs: Mapping[str, str]) -> str:
-    """Return the access token in the `auth` of a pay page address; empty when there is none."""
+def token_answer(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Read the answer of the token endpoint in the `auth` of a pay page address; nothing if that is not it."""
     try:
-        return lz.parse(pairs.get("auth", "")).get("access_token", "")
+        return {name: value for name, value in lz.parse(pairs.get("auth", "").strip()).items() if value}
     except lz.LzError:
-        return ""
+        return {}
 
 
 def page_language(text: str) -> Language:
@@ -116,8 +119,8 @@ def page_language(text: str) -> Language:
     return _LANGUAGES.get(text.strip()[:2].lower(), "rus")
 
 
-def payment_object(pairs: Mapping[str, str], notes: Notes) -> tuple[PaymentObject, str]:
-    """Read the fields of a pay page address; return the object and the access token in its `auth`.
+def payment_object(pairs: Mapping[str, str], answer: Mapping[str, str], notes: Notes) -> tuple[PaymentObject, str]:
+    """Read the fields of a pay page address, with the token's answer in it; return the object and the access token.
 
     Raises:
         BadField: a field is missing or breaks its rule.
@@ -125,14 +128,14 @@ def payment_object(pairs: Mapping[str, str], notes: Notes) -> tuple[PaymentObjec
 
     """
     filled: dict[str, Any] = {
-        name: text if name in _VERBATIM else text.strip() for name, text in pairs.items() if text.strip()
+        name: text if name in _VERBATIM else tidy for name, text in pairs.items() if (tidy := text.strip())
     }
     amount = filled.get("amount", "")
     if _NUMBER.fullmatch(amount):
         filled["amount"] = Decimal(amount)
     filled |= {name: _BOOLEANS[filled[name]] for name in _BOOLEAN_FIELDS if filled.get(name) in _BOOLEANS}
     if "auth" in filled:
-        filled["auth"] = _whole_token(filled["auth"])
+        filled["auth"] = _whole_token(answer)
     order = _order("payment-object", filled, _OBJECT, notes)
     return order, filled["auth"]["access_token"]
 
@@ -187,16 +190,11 @@ def link_request(fields: Mapping[str, Any], notes: Notes) -> LinkRequest:
 
 def object_pairs(order: PaymentObject) -> list[tuple[str, str]]:
     """Write a payment object's fields, those that are there, for people to read."""
-    values = ((name, getattr(order, attribute)) for name, attribute in _OBJECT.items())
-    return [(name, _shown(value)) for name, value in values if value not in {"", False}]
+    return [(name, _shown(value)) for name, value in zip(_OBJECT, _values(order), strict=True) if value]
 
 
-def _whole_token(text: str) -> dict[str, str]:
-    """Read `auth`. Shops that pass only the access token see an expired page at the bank, so they do here."""
-    try:
-        answer = {name: value for name, value in lz.parse(text).items() if value}
-    except lz.LzError:
-        answer = {}
+def _whole_token(answer: Mapping[str, str]) -> dict[str, str]:
+    """Check `auth`. Shops that pass only the access token see an expired page at the bank, so they do here."""
     if "access_token" not in answer:
         raise InvalidToken(
             "auth is not the whole token answer: pass the object that the token endpoint returned, "
@@ -205,7 +203,7 @@ def _whole_token(text: str) -> dict[str, str]:
             rule="the whole token answer, as an object",
             source="documented: payment page, parameters of halyk.pay",
         )
-    return answer
+    return dict(answer)
 
 
 def _typed(schema: str, fields: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
@@ -248,13 +246,14 @@ def _order(schema: str, filled: dict[str, Any], names: Mapping[str, str], notes:
 
 def _check_payment_type(order: PaymentObject, notes: Notes) -> None:
     """Refuse what is not paid by card; what nobody knows is paid by card, and a hint says so."""
+    if order.payment_type in _BY_CARD:
+        return
     wanted = re.sub(r"[^a-z0-9]", "", order.payment_type.lower())
     service = next((name for sign, name in _OTHER_SERVICES.items() if sign in wanted), None)
     if service is not None:
         message = f"{service} is not simulated; leave paymentType out and pay by card"
         raise NotSimulated(message, field="paymentType", value=excerpt(order.payment_type), rule="a payment by card")
-    if order.payment_type not in _BY_CARD:
-        notes.remark("payment-type", "paymentType", order.payment_type)
+    notes.remark("payment-type", "paymentType", order.payment_type)
 
 
 def _check_amount(order: PaymentObject) -> None:

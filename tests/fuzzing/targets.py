@@ -71,7 +71,8 @@ def payment_object(data: bytes) -> None:
     """Read any payment object, flattened as `halyk.pay` does it; and from JSON, as from a shop's own form."""
     text = data.decode("utf-8", "replace")
     with suppress(Refusal):
-        order, _ = orders.payment_object(orders.page_address(lz.compress(text)), _notes(data))
+        pairs = orders.page_address(lz.compress(text))
+        order, _ = orders.payment_object(pairs, orders.token_answer(pairs), _notes(data))
         assert order.amount >= 0
     for schema in ("card-payment-request", "saved-card-payment-request"):
         with suppress(Refusal):
