@@ -13,7 +13,8 @@ from jinja2 import Environment, UndefinedError, nodes
 from mock_epay.model import Language
 from mock_epay.resources import STATIC, TEMPLATES, words
 from mock_epay.settings import THREE_DS
-from mock_epay.web.render import money, page, part
+from mock_epay.web.looks import Looks
+from mock_epay.web.render import Sheet, clock, money, page, part, script_data
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 FORMS_OF_A_NUMBER = {"rus": 3, "kaz": 1, "eng": 2}
@@ -26,7 +27,8 @@ KINDS = ("object", "token", "address", "too_large", "finished", "missing", "inte
 HOSTILE = """</script></title><b id=x>'"&{{ t }}"""
 
 LINKS = {name: f"?lang={name}" for name in LANGUAGES}
-PLACE = {"static": "/payform/static", "short": False, "shop": "Дүкен «Алма»", "languages": LINKS}
+PLACE = {"static": "/payform/static", "short": False, "shop": "Дүкен «Алма»"}
+CHECKOUT = PLACE | {"looks": Looks(), "place": "/payform/1"}
 CARDS = {
     "plans": [{"name": "never", "incident": "The notice is lost."}],
     "cards": [
@@ -61,9 +63,9 @@ CARDS = {
 PANEL: dict[str, Any] = {
     "cards": "",
     "sent": [
-        ("invoiceId", "000000001", "000000001"),
-        ("postLink", None, "http://localhost/"),
-        ("scope", "payment", None),
+        ("invoiceId", "000000001", "000000001", False),
+        ("postLink", "", "http://localhost/", True),
+        ("scope", "payment", "", False),
     ],
     "timeline": "/cabinet/test/invoices/000000001",
 }
@@ -77,35 +79,32 @@ HINTS = [
     }
 ]
 SAVED_CARDS = [
-    {"id": "c-1", "mask": "4405...5096", "brand": "VISA"},
-    {"id": "c-2", "mask": "5522...6736", "brand": "MasterCard"},
-    {"id": "c-3", "mask": "9999...0000", "brand": ""},
+    {"id": "c-1", "mask": "4405...5096", "brand": "VISA", "chosen": False},
+    {"id": "c-2", "mask": "5522...6736", "brand": "MasterCard", "chosen": True},
+    {"id": "c-3", "mask": "9999...0000", "brand": "", "chosen": False},
 ]
-FORM = PLACE | {
+FORM = CHECKOUT | {
     "invoice": "000000001",
     "amount": "100 ₸",
     "description": "Тест",
-    "action": "/payform/pay/1",
-    "asked": {"again": "1"},
-    "values": {
-        "name": "Arman Ali",
-        "email": "a@example.kz",
-        "phone": "+77777777777",
-        "save_card": True,
-        "card_id": "",
-    },
-    "problems": {},
+    "payer": {"name": "Arman Ali", "email": "a@example.kz", "phone": "+77777777777"},
+    "problems": (),
     "card": None,
+    "autofill": "",
     "saved_cards": [],
+    "another_card": False,
     "can_save_card": True,
+    "save_card": True,
     "verification": False,
     "attempts_left": 3,
     "seconds_left": 1199,
+    "time_left": "19:59",
     "leave_url": "https://shop.example/fail",
     "panel": PANEL,
     "hints": HINTS,
+    "hints_data": script_data(HINTS),
 }
-APPROVED = PLACE | {
+APPROVED = CHECKOUT | {
     "invoice": "000000001",
     "amount": "100 ₸",
     "card_mask": "4405...5096",
@@ -116,17 +115,18 @@ APPROVED = PLACE | {
     "verified": False,
     "saved_card": False,
 }
-DECLINED = PLACE | {
+DECLINED = CHECKOUT | {
     "reason": "Карта заблокирована",
     "reason_code": 465,
     "not_a_test_card": False,
-    "try_again_url": "/payform/?again",
     "attempts_left": 2,
     "seconds_left": 61,
+    "time_left": "1:01",
     "leave_url": "https://shop.example/fail",
 }
-CLOSED = PLACE | {"reason": "Время вышло", "reason_code": 504, "leave_url": "https://shop.example/fail"}
+CLOSED = CHECKOUT | {"reason": "Время вышло", "reason_code": 504, "leave_url": "https://shop.example/fail"}
 REFUSED = PLACE | {
+    "languages": LINKS,
     "kind": "object",
     "field": "description",
     "value": "Ж" * 63,
@@ -136,6 +136,7 @@ REFUSED = PLACE | {
     "leave_url": None,
 }
 OUTCOME = PLACE | {
+    "languages": LINKS,
     "invoice": "000000001",
     "amount": "100 ₸",
     "approved": True,
@@ -143,7 +144,7 @@ OUTCOME = PLACE | {
     "reason": "Оплата прошла",
     "reason_code": 0,
 }
-AT_ISSUER = {"static": "/acs/static", "short": False, "languages": LINKS}
+AT_ISSUER = {"static": "/acs/static", "short": False, "languages": LINKS, "looks": Looks(), "place": "/acs/1"}
 ISSUER = AT_ISSUER | {
     "shop": "Дүкен «Алма»",
     "amount": "100 ₸",
@@ -152,9 +153,9 @@ ISSUER = AT_ISSUER | {
     "code": "123456",
     "tries_left": 3,
     "wrong": False,
-    "action": "/acs/1",
     "leave_url": "https://shop.example/fail",
     "seconds_left": 299,
+    "time_left": "4:59",
 }
 ISSUER_RETURN = AT_ISSUER | {"term_url": "https://shop.example/3ds?a=1&b='#z", "md": "m-1", "pa_res": "eJxVUt9v"}
 NO_FACTS = dict.fromkeys(("field", "value", "rule", "source", "message"))
@@ -162,9 +163,9 @@ ORDER = {"invoice": "000000001", "amount": "100 ₸"}
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "form": ("form.html", FORM),
     "form without tools": ("form.html", FORM | {"panel": None, "can_save_card": False, "description": ""}),
-    "form without hints": ("form.html", FORM | {"hints": []}),
+    "form without hints": ("form.html", FORM | {"hints": [], "hints_data": script_data([])}),
     "form with saved cards": ("form.html", FORM | {"saved_cards": SAVED_CARDS}),
-    "form with problems": ("form.html", FORM | {"problems": {"pan": "pan_short", "cvc": "cvc_four"}}),
+    "form with problems": ("form.html", FORM | {"problems": (("pan", "pan_short"), ("cvc", "cvc_four"))}),
     "approved": ("approved.html", APPROVED),
     "approved, card saved": ("approved.html", APPROVED | {"saved_card": True}),
     "verified": ("approved.html", APPROVED | {"verified": True, "saved_card": True}),
@@ -385,12 +386,45 @@ def test_what_a_merchant_sends_is_text_never_markup() -> None:
 
 def hostile(value: Any, key: str = "") -> Any:
     """Return a context with a hostile text for each text, but where it is empty or a key of ours."""
-    if isinstance(value, dict) and key != "problems":
+    if isinstance(value, dict):
         return {name: hostile(inner, name) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [hostile(inner, key) for inner in value]
-    ours = key in {"static", "cards", "status", "secure", "brand", "kind", "card_id"}
+    ours = key in {"static", "cards", "status", "secure", "brand", "kind", "problems", "hints_data"}
     return HOSTILE if isinstance(value, str) and value and not ours else value
+
+
+@pytest.mark.parametrize("text", ["Иван", HOSTILE, "100 %", "%s %(x)s {shop}", "\U00100000\U00100001", "Markup"])
+@pytest.mark.parametrize(("template", "context"), [("approved.html", APPROVED), ("declined.html", DECLINED | ORDER)])
+def test_a_sheet_has_its_own_texts_where_the_template_has_them(
+    template: str, context: dict[str, Any], text: str
+) -> None:
+    texts = {name: text for name, value in context.items() if isinstance(value, str) and name != "static"}
+    sheet = Sheet()
+    made = sheet.page(template, language="rus", **context | {name: sheet.text(text) for name in texts})
+    assert made.decode() == page(template, language="rus", **context | texts)
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_a_sheet_has_no_place_for_nothing(nothing: str | None) -> None:
+    sheet = Sheet()
+    made = sheet.page("declined.html", language="eng", **DECLINED | {"leave_url": sheet.text(nothing)})
+    assert "back-to-shop" not in made.decode()
+
+
+def test_two_sheets_share_what_is_not_their_own() -> None:
+    def made(shop: str, amount: str) -> str:
+        sheet = Sheet()
+        texts = {"shop": sheet.text(shop), "amount": sheet.text(amount)}
+        return sheet.page("approved.html", language="eng", **APPROVED | texts).decode()
+
+    first, second = made("Alma", "100 ₸"), made("<Nan>", "$5 & more")
+    assert first.replace("Alma", "&lt;Nan&gt;").replace("100 ₸", "$5 &amp; more") == second
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(1199, "19:59"), (61, "1:01"), (0, "0:00"), (6000, "100:00")])
+def test_a_clock_has_minutes_and_seconds(seconds: int, shown: str) -> None:
+    assert clock(seconds) == shown
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -426,18 +460,18 @@ def test_the_form_names_its_fields_for_browsers_and_robots() -> None:
         "data-testid": "save-card",
         "checked": None,
     }
-    assert elements.by_id("form")["action"] == "/payform/pay/1"
+    assert elements.by_id("form")["action"] == "/payform/1"
     for name in ("pay", "back-to-shop", "amount", "invoice", "shop", "description", "attempts-left", "panel"):
         elements.by_id(name)
 
 
 def test_the_card_is_never_printed_back() -> None:
-    _, elements = shown("form.html", **FORM | {"problems": {"pan": "pan_check_digit"}})
+    _, elements = shown("form.html", **FORM | {"problems": (("pan", "pan_check_digit"),)})
     assert not [name for name in ("pan", "expiry", "cvc") if "value" in elements.by_id(name)]
 
 
 def test_a_problem_stands_beside_its_field() -> None:
-    html, elements = shown("form.html", **FORM | {"problems": {"pan": "pan_short"}})
+    html, elements = shown("form.html", **FORM | {"problems": (("pan", "pan_short"),)})
     assert elements.by_id("pan")["aria-invalid"] == "true"
     assert elements.by_id("problem-pan")["data-problem"] == "pan_short"
     assert re.search(r'id="pan-problem"[^>]*>The number is incomplete<', html)
@@ -447,9 +481,8 @@ def test_a_problem_stands_beside_its_field() -> None:
 
 def test_a_card_that_is_saved_may_be_chosen_instead_of_another() -> None:
     def chosen(card_id: str) -> list[str]:
-        values = {"name": "", "email": "", "phone": "", "save_card": False, "card_id": card_id}
-        context = FORM | {"saved_cards": SAVED_CARDS, "values": values}
-        _, elements = shown("form.html", **context)
+        saved = [card | {"chosen": card["id"] == card_id} for card in SAVED_CARDS]
+        _, elements = shown("form.html", **FORM | {"saved_cards": saved, "another_card": not card_id})
         radios = {str(attrs["data-testid"]): attrs for _, attrs in elements.found if attrs.get("name") == "card_id"}
         assert {name: radio["value"] for name, radio in radios.items()} == {
             "saved-card-c-1": "c-1",
@@ -558,7 +591,7 @@ def test_a_plan_can_be_chosen_and_goes_with_the_form() -> None:
 @pytest.mark.parametrize("panel", [PANEL, None])
 def test_hints_are_there_for_the_console_with_or_without_tools(panel: dict[str, Any] | None) -> None:
     hints = [HINTS[0] | {"value": HOSTILE, "why": "так"}]
-    html, elements = shown("form.html", **FORM | {"hints": hints, "panel": panel})
+    html, elements = shown("form.html", **FORM | {"hints": hints, "hints_data": script_data(hints), "panel": panel})
     assert ("script", {"type": "application/json", "id": "hints"}) in elements.found
     (block,) = re.findall(r'<script type="application/json" id="hints">(.*?)</script>', html)
     assert json.loads(block) == hints
@@ -568,10 +601,10 @@ def test_hints_are_there_for_the_console_with_or_without_tools(panel: dict[str, 
 
 
 def test_time_left_is_a_clock_that_knows_where_to_go_when_it_is_over() -> None:
-    html, elements = shown("form.html", **FORM | {"page_url": "/payform/?params=x"})
+    html, elements = shown("form.html", **FORM)
     assert elements.by_id("time-left") == {
         "data-left": "1199",
-        "data-over": "/payform/?params=x",
+        "data-over": "/payform/1?again=1",
         "data-testid": "time-left",
     }
     assert ">19:59<" in html
@@ -733,7 +766,7 @@ def test_in_the_widget_the_way_back_is_a_message(name: str) -> None:
 
 def test_a_declined_page_offers_another_attempt_and_says_when_the_card_was_not_a_test_card() -> None:
     html, elements = shown("declined.html", **DECLINED | {"not_a_test_card": True})
-    assert elements.by_id("try-again")["href"] == "/payform/?again"
+    assert elements.by_id("try-again")["href"] == "/payform/1?again=1"
     assert words("eng")["declined"]["not_a_test_card"].replace("'", "&#39;") in html
     assert "not-a-test-card" not in page("declined.html", language="eng", **DECLINED)
     assert elements.by_id("page")["data-reason-code"] == "465"

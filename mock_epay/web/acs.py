@@ -89,24 +89,26 @@ class IssuerPages:
             )
             return HTMLResponse(html, headers=guard.page_headers(framed=looks.short, sends_away=True))
         assert transaction.card is not None
-        html = render.page(
+        sheet = render.Sheet()
+        page_of_issuer = sheet.page(
             "issuer.html",
             language=language,
             static=_STATIC,
             short=looks.short,
-            languages=looks.languages(_path(challenge.id)),
-            shop=seen.shop,
-            amount=render.money(order.amount, order.currency, language),
-            card_mask=transaction.card.short(),
-            issuer=transaction.card.issuer,
-            code=challenge.code if self._settings.panel and looks.panel is not False else None,
+            looks=looks,
+            place=sheet.text(_path(challenge.id)),
+            shop=sheet.text(seen.shop),
+            amount=sheet.text(render.money(order.amount, order.currency, language)),
+            card_mask=sheet.text(transaction.card.short()),
+            issuer=sheet.text(transaction.card.issuer),
+            code=sheet.text(challenge.code) if self._settings.panel and looks.panel is not False else None,
             tries_left=challenge.tries_left,
             wrong=challenge.tries_left < challenges.TRIES,
-            action=looks.address(_path(challenge.id)),
-            leave_url=order.leave_link or None,
-            seconds_left=seen.seconds_left,
+            leave_url=sheet.text(order.leave_link),
+            seconds_left=sheet.text(str(seen.seconds_left)),
+            time_left=sheet.text(render.clock(seen.seconds_left)),
         )
-        return HTMLResponse(html, headers=guard.page_headers(framed=looks.short))
+        return HTMLResponse(page_of_issuer, headers=guard.page_headers(framed=looks.short))
 
     async def _fields(self, request: Request) -> dict[str, str]:
         body = await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)

@@ -1,8 +1,9 @@
 """The sandbox's tools beside the pay form: cards, ways to end a payment, and what the shop has sent."""
 
 import json
+from collections.abc import Collection, Iterable
 from functools import cache
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -12,7 +13,8 @@ from starlette.routing import BaseRoute, Route
 from mock_epay import issuer, script
 from mock_epay.bank.checkouts import CheckoutView
 from mock_epay.errors import NotFound
-from mock_epay.model import Language, PaymentObject, TokenRequest
+from mock_epay.model import Hint, Language, PaymentObject, TokenRequest
+from mock_epay.records import Record
 from mock_epay.web import guard, render
 from mock_epay.wire import orders, outgoing, tokens
 
@@ -25,21 +27,39 @@ def routes() -> list[BaseRoute]:
     return [Route(f"{_REASONS}/{{language}}.json", _reasons)]
 
 
-def tools(view: CheckoutView, language: Language) -> dict[str, Any]:
-    """Return what the tools of a checkout show."""
+class Tools(Record, kw_only=True):
+    """What the tools of a checkout show: test cards, what the shop has sent, and where all that happened is told.
+
+    Of each field the row says what stood in the token's request and in the payment object, and if there is a hint.
+    """
+
+    cards: str
+    sent: tuple[tuple[str, str, str, bool], ...]
+    timeline: str
+
+
+def tools(view: CheckoutView, language: Language, hints: Iterable[Hint], sheet: render.Sheet) -> Tools:
+    """Return what the tools of a checkout show beside its hints."""
     client_id, invoice_id = quote(view.merchant.client_id, safe=""), quote(view.checkout.invoice_id, safe="")
-    return {
-        "cards": _cards(language),
-        "sent": sent(view.asked, view.checkout.order),
-        "timeline": f"/cabinet/{client_id}/invoices/{invoice_id}",
-    }
+    return Tools(
+        cards=_cards(language),
+        sent=_sent(view.asked, view.checkout.order, {hint.field for hint in hints}, sheet),
+        timeline=sheet.text(f"/cabinet/{client_id}/invoices/{invoice_id}"),
+    )
 
 
-def sent(asked: TokenRequest, order: PaymentObject) -> list[tuple[str, str | None, str | None]]:
-    """Put what a token was asked for with beside the payment object: a row for each field, None where it is not."""
+def _sent(
+    asked: TokenRequest, order: PaymentObject, hinted: Collection[str], sheet: render.Sheet
+) -> tuple[tuple[str, str, str, bool], ...]:
+    """Put what a token was asked for with beside the payment object; what is the same in both is one text."""
     of_object = dict(orders.object_pairs(order))
     of_token = {_SAME_NAMES.get(name, name): value for name, value in tokens.token_pairs(asked)}
-    return [(name, of_token.get(name), of_object.get(name)) for name in dict.fromkeys((*of_object, *of_token))]
+    rows = []
+    for name in of_object | of_token:
+        in_token, in_object = of_token.get(name), of_object.get(name)
+        place = sheet.text(in_object)
+        rows.append((name, place if in_token == in_object else sheet.text(in_token), place, name in hinted))
+    return tuple(rows)
 
 
 async def _reasons(request: Request) -> Response:

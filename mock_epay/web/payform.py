@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import cache, partial, wraps
+from functools import cache, lru_cache, partial, wraps
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -24,9 +24,9 @@ from mock_epay.errors import (
     SpentToken,
     TooLarge,
 )
-from mock_epay.model import Card, Checkout, CheckoutState, Language, Payer, Status
+from mock_epay.model import Card, Checkout, CheckoutState, Hint, Language, Payer, Status
 from mock_epay.notes import Notes
-from mock_epay.records import replace
+from mock_epay.records import Record, replace
 from mock_epay.settings import THREE_DS
 from mock_epay.web import cardform, faults, forms, guard, panel, render
 from mock_epay.web.looks import Looks
@@ -81,6 +81,15 @@ def routes(bank: Bank) -> list[BaseRoute]:
         Route("/payform/{checkout_id:uuid}/leave", as_page(pages.leave)),
         Route("/payform/{checkout_id:uuid}", as_page(pages.show), methods=["GET", "POST"]),
     ]
+
+
+class SavedChoice(Record, kw_only=False):
+    """A saved card on the form."""
+
+    id: str
+    mask: str
+    brand: str
+    chosen: bool
 
 
 class PayForm:
@@ -202,87 +211,98 @@ class PayForm:
             return RedirectResponse(looks.address(f"/acs/{view.challenge_id}"), 303, headers=guard.NO_STORE)
         if view.awaits_leaving and looks.short:  # the widget's page stays the shop's, and the shop has been told
             await self._bank.leave_page(checkout_id)
+        sheet = render.Sheet()
         order = view.checkout.order
         language = looks.language(order.reads)
-        notes, card = _notes(request), _autofill(request)
-        template, context = self._content(view, form, looks, language, again="again" in request.query_params)
-        again = {"again": "1", _AUTOFILL: card.pan if card else ""} if template == "form.html" else {}
-        if template == "form.html":
-            hints = dict.fromkeys((*order.hints, *notes.hints))
-            context |= {"hints": [outgoing.hint(hint) for hint in hints], "card": None if form else card}
-        html = render.page(
+        template, facts = self._content(request, view, form, looks, sheet)
+        html = sheet.page(
             template,
             language=language,
             static=_STATIC,
             short=looks.short,
-            languages=looks.languages(path(checkout_id), **again),
-            shop=view.merchant.name,
-            invoice=order.invoice_id,
-            amount=render.money(order.amount, order.currency, language),
-            leave_url=_way_out(view, order.leave_link),
-            **context,
+            looks=looks,
+            place=sheet.text(path(checkout_id)),
+            shop=sheet.text(view.merchant.name),
+            invoice=sheet.text(order.invoice_id),
+            amount=sheet.text(render.money(order.amount, order.currency, language)),
+            leave_url=sheet.text(_way_out(view, order.leave_link)),
+            **facts,
         )
         wrong = form is not None and template == "form.html"
-        headers = guard.page_headers(framed=looks.short) | guard.hint_headers(notes)
+        headers = guard.page_headers(framed=looks.short) | guard.hint_headers(_notes(request))
         return HTMLResponse(html, 422 if wrong else 200, headers=headers)
 
     def _content(
-        self, view: CheckoutView, form: cardform.CardForm | None, looks: Looks, language: Language, *, again: bool
+        self, request: Request, view: CheckoutView, form: cardform.CardForm | None, looks: Looks, sheet: render.Sheet
     ) -> tuple[str, dict[str, Any]]:
         """Choose the page for where the checkout stands, and what it shows beside what all pages do."""
         checkout, transaction = view.checkout, view.transaction
-        limits = {"attempts_left": checkout.attempts_left, "seconds_left": view.seconds_left}
+        language = looks.language(checkout.order.reads)
+        card = _autofill(request)
         if checkout.state is CheckoutState.APPROVED:
-            return "approved.html", self._approved(view)
+            return "approved.html", self._approved(view, sheet)
         if checkout.state is CheckoutState.CLOSED:
             declined = transaction.status in _DECLINED and transaction.reason_code != checkout.reason_code
             last = outgoing.reason(transaction.reason_code, language) if declined else None
             return "closed.html", _why(checkout.reason_code, language) | {"last_reason": last}
-        if transaction.status in _DECLINED and not again and form is None:
-            return "declined.html", limits | _why(transaction.reason_code, language) | {
-                "not_a_test_card": transaction.decided_by == issuer.NOT_A_TEST_CARD,
-                "try_again_url": looks.address(path(checkout.id), again="1"),
-            }
-        return "form.html", limits | self._form(view, form, looks, language)
+        limits = {
+            "attempts_left": checkout.attempts_left,
+            "seconds_left": sheet.text(str(view.seconds_left)),
+            "time_left": sheet.text(render.clock(view.seconds_left)),
+        }
+        if transaction.status in _DECLINED and form is None and "again" not in request.query_params:
+            strange = {"not_a_test_card": transaction.decided_by == issuer.NOT_A_TEST_CARD}
+            return "declined.html", limits | _why(transaction.reason_code, language) | strange
+        hints = tuple(dict.fromkeys((*checkout.order.hints, *_notes(request).hints)))
+        return "form.html", limits | self._form(view, form, card, looks, sheet, hints=hints)
 
-    def _approved(self, view: CheckoutView) -> dict[str, Any]:
+    def _approved(self, view: CheckoutView, sheet: render.Sheet) -> dict[str, Any]:
         order, transaction = view.checkout.order, view.transaction
         assert transaction.card is not None
         return {
-            "card_mask": transaction.card.short(),
-            "reference": transaction.reference,
-            "approval_code": transaction.approval_code,
-            "back_link": _way_out(view, order.back_link),
+            "card_mask": sheet.text(transaction.card.short()),
+            "reference": sheet.text(transaction.reference),
+            "approval_code": sheet.text(transaction.approval_code),
+            "back_link": sheet.text(_way_out(view, order.back_link)),
             "verified": order.verification,
             "saved_card": transaction.order.card_save or order.verification,
             "countdown_s": 0 if order.auto_back_link else view.merchant.countdown_s,
         }
 
     def _form(
-        self, view: CheckoutView, form: cardform.CardForm | None, looks: Looks, language: Language
+        self,
+        view: CheckoutView,
+        form: cardform.CardForm | None,
+        card: Card | None,
+        looks: Looks,
+        sheet: render.Sheet,
+        *,
+        hints: tuple[Hint, ...],
     ) -> dict[str, Any]:
-        order = view.checkout.order
+        order, text = view.checkout.order, sheet.text
         payer = form.payer if form else view.checkout.payer
-        shows_panel = not looks.short if looks.panel is None else looks.panel
-        saved = [{"id": card.id, "mask": card.mask.short(), "brand": card.mask.brand} for card in view.saved_cards]
-        wanted = order.card_save if form is None or form.save_card is None else form.save_card
+        shows_panel = self._settings.panel and (not looks.short if looks.panel is None else looks.panel)
+        first = "" if card or not view.saved_cards else view.saved_cards[0].id
+        chosen = form.saved_card if form else first
         return {
-            "description": order.description,
-            "action": looks.address(path(view.checkout.id)),
-            "page_url": looks.address(path(view.checkout.id), again="1"),
-            "asked": looks.asked(again="1"),
-            "values": {
-                "name": payer.name,
-                "email": payer.email,
-                "phone": payer.phone,
-                "save_card": wanted,
-                "card_id": form.saved_card if form else next((card["id"] for card in saved), ""),
-            },
-            "problems": form.problems if form else {},
-            "saved_cards": saved,
+            "description": text(order.description),
+            "payer": Payer(name=text(payer.name), email=text(payer.email), phone=text(payer.phone)),
+            "problems": tuple(form.problems.items()) if form else (),
+            "card": None if form else card,
+            "autofill": card.pan if card else "",
+            "saved_cards": tuple(
+                SavedChoice(text(saved.id), text(saved.mask.short()), saved.mask.brand, saved.id == chosen)
+                for saved in view.saved_cards
+            ),
+            "another_card": not chosen,
             "verification": order.verification,
             "can_save_card": bool(order.account_id) and not order.verification,
-            "panel": panel.tools(view, language) if self._settings.panel and shows_panel else None,
+            "save_card": order.card_save if form is None or form.save_card is None else form.save_card,
+            "hints": tuple(
+                replace(hint, field=text(hint.field), value=text(hint.value), why=text(hint.why)) for hint in hints
+            ),
+            "hints_data": text(_hints_data(hints)),
+            "panel": panel.tools(view, looks.language(order.reads), hints, sheet) if shows_panel else None,
         }
 
 
@@ -361,6 +381,12 @@ def _autofill(request: Request) -> Card | None:
     if pan and card is None:
         _notes(request).remark("autofill-card", _AUTOFILL)
     return card
+
+
+@lru_cache(256)
+def _hints_data(hints: tuple[Hint, ...]) -> str:
+    """Return hints as the page's script reads them."""
+    return render.script_data([outgoing.hint(hint) for hint in hints])
 
 
 @cache
