@@ -100,11 +100,11 @@ class Anything(RuleBasedStateMachine):
     @rule(invoice_id=INVOICE)
     def open_a_page(self, invoice_id: str) -> None:
         try:
-            page = self.do(self.bank.open_checkout(self.order(invoice_id), self.token(invoice_id), Notes()))
+            opened = self.do(self.bank.open_checkout(self.order(invoice_id), self.token(invoice_id), Notes()))
         except BadField as refused:
             assert (refused.code, self.paid(invoice_id)) == (477, True)  # noqa: PT017
         else:
-            self.pages.append(page)
+            self.pages.append(opened.checkout.id)
 
     @precondition(lambda self: self.pages)
     @rule(data=st.data(), card=CARD)

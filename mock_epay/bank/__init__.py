@@ -78,8 +78,8 @@ class Bank:
 
     async def open_checkout(
         self, order: PaymentObject, access_token: str, notes: Notes, *, needs_post_link: bool = True
-    ) -> str:
-        """Open the pay page for an order, or the same page again while it is open; return its id.
+    ) -> CheckoutView:
+        """Open the pay page for an order, or the same page again while it is open; return it as it stands.
 
         A page belongs to its token, so a reload neither resets its minutes nor gives back attempts.
 
@@ -90,7 +90,7 @@ class Bank:
         """
         async with self._with(Token, access_token) as work:
             checkout = await checkouts.open_page(work, order, access_token, notes, needs_post_link=needs_post_link)
-        return checkout.id
+            return await checkouts.view(work, checkout.id)
 
     async def checkout(self, checkout_id: str) -> CheckoutView:
         """Return a checkout as it stands now.
@@ -119,18 +119,14 @@ class Bank:
             _, transaction = await checkouts.read(work, checkout_id)
             return transaction
 
-    async def payer_waits(self, transaction_id: str) -> None:
+    async def payer_waits(self, transaction: Transaction, merchant: Merchant) -> None:
         """Wait as the payer does: as long as the script says and, if the plan has it so, until the shop answered."""
-        async with self._with(Transaction, transaction_id) as work:
-            client_id = work.merchant.client_id
-            transaction = await work.get(Transaction, transaction_id)
-            assert transaction is not None
-            patience_s = work.merchant.postlink_timeout_s if notices.holds_page(work, transaction) else 0
-        await asyncio.sleep(transaction.delay_s)
-        if patience_s:
+        if transaction.delay_s:
+            await asyncio.sleep(transaction.delay_s)
+        if notices.holds_page(merchant, transaction):
             with suppress(TimeoutError, UnknownMerchantError):
-                async with asyncio.timeout(patience_s):
-                    await self._shop_has_answered(client_id, transaction)
+                async with asyncio.timeout(merchant.postlink_timeout_s):
+                    await self._shop_has_answered(merchant.client_id, transaction)
 
     async def leave_page(self, checkout_id: str) -> str:
         """Note that the customer goes back to the shop, which postlinks may wait for; return where that is.

@@ -6,7 +6,7 @@ from typing import Final
 from mock_epay.bank import transactions
 from mock_epay.errors import BadField
 from mock_epay.issuer import CODE_WRONG, THREE_DS_FAILED, Decision
-from mock_epay.model import Challenge, ChallengeState, Status, Token, Transaction
+from mock_epay.model import Challenge, ChallengeState, Merchant, Status, Token, Transaction
 from mock_epay.records import Record, replace
 from mock_epay.store import Work
 
@@ -21,7 +21,7 @@ class ChallengeView(Record, kw_only=True):
 
     challenge: Challenge
     transaction: Transaction
-    shop: str
+    merchant: Merchant
     seconds_left: int
     open: bool
 
@@ -77,7 +77,7 @@ async def view(work: Work, challenge_id: str) -> ChallengeView:
     return ChallengeView(
         challenge=challenge,
         transaction=transaction,
-        shop=work.merchant.name,
+        merchant=work.merchant,
         seconds_left=max(0, int(left)),
         open=challenge.state is ChallengeState.OPEN and transaction.status is Status.THREE_DS and left > 0,
     )

@@ -7,7 +7,7 @@ from typing import Final
 from mock_epay import script
 from mock_epay.bank import transactions
 from mock_epay.dialects import SPELLINGS
-from mock_epay.model import Delivery, DeliveryState, Status, Token, Transaction, Wait
+from mock_epay.model import Delivery, DeliveryState, Merchant, Status, Token, Transaction, Wait
 from mock_epay.records import replace
 from mock_epay.script import Sending
 from mock_epay.store import Work
@@ -55,9 +55,9 @@ async def again(work: Work, sent: Delivery, *, url: str, body: bytes) -> Deliver
     return await _queue_next(work, transaction, url, body, Sending(spoilt=how))
 
 
-def holds_page(work: Work, transaction: Transaction) -> bool:
+def holds_page(merchant: Merchant, transaction: Transaction) -> bool:
     """Whether the customer waits until the shop has answered."""
-    return script.read_plan(transaction.plan or work.merchant.plan)[0].holds_page
+    return script.read_plan(transaction.plan or merchant.plan)[0].holds_page
 
 
 async def answered(work: Work, transaction: Transaction) -> bool:

@@ -56,14 +56,14 @@ async def pay(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Transac
     token_answer = {"access_token": token.value}
     fields = _object(token, merchant) | dict(payment.fields) | {"auth": lz.flatten(token_answer)}
     order, access_token = payment_object(fields, token_answer, notes)
-    checkout_id = await bank.open_checkout(order, access_token, notes, needs_post_link=False)
+    checkout_id = (await bank.open_checkout(order, access_token, notes, needs_post_link=False)).checkout.id
     choice = Choice(saved_card=payment.saved_card, save_card=order.card_save, plan=payment.plan)
     transaction = await bank.pay(checkout_id, payment.card, payment.payer, choice)
     if transaction.status is Status.THREE_DS and payment.answer != "leave":
         await answer(
             bank, (await bank.challenge((await bank.checkout(checkout_id)).challenge_id)).challenge, payment.answer
         )
-    await bank.payer_waits(transaction.id)
+    await bank.payer_waits(transaction, merchant)
     if (await bank.checkout(checkout_id)).awaits_leaving:  # there is no browser that could go back to the shop
         await bank.leave_page(checkout_id)
     return (await bank.transaction(transaction.id))[0]

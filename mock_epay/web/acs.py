@@ -65,7 +65,7 @@ class IssuerPages:
         if seen.open:
             return RedirectResponse(Looks.of(request).address(_path(challenge_id)), 303, headers=guard.NO_STORE)
         if seen.challenge.checkout_id:  # that of a shop's own form goes on when the shop wants it
-            await self._bank.payer_waits(seen.transaction.id)
+            await self._bank.payer_waits(seen.transaction, seen.merchant)
         return self._page(request, seen)
 
     def _page(self, request: Request, seen: ChallengeView) -> Response:
@@ -97,7 +97,7 @@ class IssuerPages:
             short=looks.short,
             looks=looks,
             place=sheet.text(_path(challenge.id)),
-            shop=sheet.text(seen.shop),
+            shop=sheet.text(seen.merchant.name),
             amount=sheet.text(render.money(order.amount, order.currency, language)),
             card_mask=sheet.text(transaction.card.short()),
             issuer=sheet.text(transaction.card.issuer),

@@ -185,7 +185,7 @@ class Services:
             Declined: it was.
 
         """
-        await self._bank.payer_waits(transaction.id)
+        await self._bank.payer_waits(transaction, request.state.merchant)
         if transaction.reason_code:
             message = outgoing.reason(transaction.reason_code, transaction.order.reads)
             raise Declined(message, code=transaction.reason_code)

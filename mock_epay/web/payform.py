@@ -51,7 +51,6 @@ _KINDS: Final[tuple[tuple[type[Refusal], str], ...]] = (
 )
 
 Page = Callable[[Request], Awaitable[Response]]
-Step = Callable[[Request, str], Awaitable[Response]]
 
 
 def routes(bank: Bank) -> list[BaseRoute]:
@@ -104,13 +103,21 @@ class PayForm:
 
         A POST to that address opens it and pays, for shops' tests that have no browser.
         """
-        checkout_id = await self._open(request)
-        at_once = request.method == "GET" and _AUTO in request.query_params
-        return await self._answer(request, checkout_id, self._pay_at_once if at_once else None)
+        view = await self._open(request)
+        step = self._pay if request.method == "POST" else self._pay_at_once if _AUTO in request.query_params else None
+        answer = partial(step or self._page, request, view)
+        return await faults.spoilt(self._bank, "page", view.merchant.client_id, answer)
 
     async def show(self, request: Request) -> Response:
         """Show a checkout as it stands, or try to pay on it."""
-        return await self._answer(request, str(request.path_params["checkout_id"]))
+        checkout_id = str(request.path_params["checkout_id"])
+
+        async def answer() -> Response:
+            view = await self._bank.checkout(checkout_id)
+            return await (self._pay if request.method == "POST" else self._page)(request, view)
+
+        client_id = await self._bank.store.owner(Checkout, checkout_id)
+        return await faults.spoilt(self._bank, "page", client_id, answer)
 
     async def leave(self, request: Request) -> Response:
         """Lead the customer back to the shop, where a postlink waits for that."""
@@ -144,13 +151,7 @@ class PayForm:
         )
         return HTMLResponse(html, headers=guard.page_headers(framed=False))
 
-    async def _answer(self, request: Request, checkout_id: str, way: Step | None = None) -> Response:
-        way = way or (self._pay if request.method == "POST" else self._page)
-        answer = partial(way, request, checkout_id)
-        client_id = await self._bank.store.owner(Checkout, checkout_id)
-        return await faults.spoilt(self._bank, "page", client_id, answer)
-
-    async def _open(self, request: Request) -> str:
+    async def _open(self, request: Request) -> CheckoutView:
         limit = self._settings.max_params_kb * 1024
         if len(request.scope["query_string"]) > limit:
             rule = f"at most {limit} characters"
@@ -168,26 +169,24 @@ class PayForm:
         order, access_token = orders.payment_object(pairs, answer, notes)
         return await self._bank.open_checkout(order, access_token, notes)
 
-    async def _pay(self, request: Request, checkout_id: str) -> Response:
+    async def _pay(self, request: Request, view: CheckoutView) -> Response:
         body = await guard.read_body(request.scope, request.receive, self._settings.max_body_kb * 1024)
         fields = forms.read_fields(request.headers.get("content-type", ""), body)
-        checkout = (await self._bank.checkout(checkout_id)).checkout
-        form = cardform.read(fields, checkout.payer)
+        form = cardform.read(fields, view.checkout.payer)
         if form.problems:
-            return await self._page(request, checkout_id, form)
+            return await self._page(request, view, form)
         # A form that says nothing of saving the card, as a test's may, leaves that to the shop.
-        save = checkout.order.card_save if form.save_card is None else form.save_card
+        save = view.checkout.order.card_save if form.save_card is None else form.save_card
         choice = Choice(
             saved_card=form.saved_card,
             save_card=save,
             plan=fields.get("plan", "").strip(),
             three_ds=_three_ds(fields.get("three_ds", "").strip()),
         )
-        return await self._try(request, checkout_id, form.card, form.payer, choice)
+        return await self._try(request, view, form.card, form.payer, choice)
 
-    async def _pay_at_once(self, request: Request, checkout_id: str) -> Response:
+    async def _pay_at_once(self, request: Request, view: CheckoutView) -> Response:
         """Pay without a click if the merchant allows it and nothing was tried before; else show the page, and why."""
-        view = await self._bank.checkout(checkout_id)
         word = request.query_params[_AUTO]
         card = _cards_at_once().get(word)
         if card is None:
@@ -196,21 +195,21 @@ class PayForm:
             _notes(request).remark("auto-pay", _AUTO, word)
         elif view.transaction.status is Status.NEW:
             choice = Choice(save_card=view.checkout.order.card_save)
-            return await self._try(request, checkout_id, card, view.checkout.payer, choice)
-        return await self._page(request, checkout_id)
+            return await self._try(request, view, card, view.checkout.payer, choice)
+        return await self._page(request, view)
 
-    async def _try(self, request: Request, checkout_id: str, card: Card, payer: Payer, choice: Choice) -> Response:
-        paid = await self._bank.pay(checkout_id, card, payer, choice)
-        await self._bank.payer_waits(paid.id)
-        return RedirectResponse(Looks.of(request).address(path(checkout_id)), 303, headers=guard.NO_STORE)
+    async def _try(self, request: Request, view: CheckoutView, card: Card, payer: Payer, choice: Choice) -> Response:
+        paid = await self._bank.pay(view.checkout.id, card, payer, choice)
+        await self._bank.payer_waits(paid, view.merchant)
+        page = Looks.of(request).address(path(view.checkout.id))
+        return RedirectResponse(page, 303, headers=guard.NO_STORE)
 
-    async def _page(self, request: Request, checkout_id: str, form: cardform.CardForm | None = None) -> Response:
-        view = await self._bank.checkout(checkout_id)
+    async def _page(self, request: Request, view: CheckoutView, form: cardform.CardForm | None = None) -> Response:
         looks = Looks.of(request)
         if view.challenge_id:
             return RedirectResponse(looks.address(f"/acs/{view.challenge_id}"), 303, headers=guard.NO_STORE)
         if view.awaits_leaving and looks.short:  # the widget's page stays the shop's, and the shop has been told
-            await self._bank.leave_page(checkout_id)
+            await self._bank.leave_page(view.checkout.id)
         sheet = render.Sheet()
         order = view.checkout.order
         language = looks.language(order.reads)
@@ -221,7 +220,7 @@ class PayForm:
             static=_STATIC,
             short=looks.short,
             looks=looks,
-            place=sheet.text(path(checkout_id)),
+            place=sheet.text(path(view.checkout.id)),
             shop=sheet.text(view.merchant.name),
             invoice=sheet.text(order.invoice_id),
             amount=sheet.text(render.money(order.amount, order.currency, language)),
