@@ -117,6 +117,19 @@ async def _not_if_it_babbles_later() -> None:
         assert shop.connections == 2
 
 
+async def _one_of_two_ends() -> None:
+    async with trade(OK, OK, OK) as (shop, bring, post):
+        await asyncio.gather(bring(), bring())
+        [lines] = post._kept.values()
+        babbler, _ = lines
+        babbler.data_received(b"and another thing")
+        await shop.end()
+        assert (await bring()).result == "delivered"
+        assert shop.connections == 2
+        await shop.end()  # by the sandbox, which has let go of the other before
+        assert not post._kept
+
+
 def test_who_answers_before_all_is_said_is_told_no_more() -> None:
     async def told() -> Outcome:
         async with trade(OK) as (shop, _, post):
@@ -128,7 +141,16 @@ def test_who_answers_before_all_is_said_is_told_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    "story", [_twice, _at_once, _for_a_moment, _not_if_it_closes, _not_if_it_babbles, _not_if_it_babbles_later]
+    "story",
+    [
+        _twice,
+        _at_once,
+        _for_a_moment,
+        _not_if_it_closes,
+        _not_if_it_babbles,
+        _not_if_it_babbles_later,
+        _one_of_two_ends,
+    ],
 )
 def test_a_connection_serves_the_next_notice(story: Callable[[], Awaitable[None]]) -> None:
     async def told() -> None:

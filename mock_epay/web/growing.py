@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from mock_epay.web.table import Application
@@ -42,6 +42,4 @@ class Growing(Application):
             routes = part[1]()  # a part that cannot be imported stays, so that each request for it says why
             self._parts.remove(part)
             self.router.routes += routes
-            for route in routes:
-                if isinstance(route, Route):
-                    self._enter(route)
+            self._enter(routes)

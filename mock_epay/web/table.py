@@ -1,6 +1,6 @@
 """A table of addresses in front of Starlette's router, which tries one pattern after the other."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, Final, NoReturn
 
@@ -30,9 +30,7 @@ class Application(Starlette):
         self._failing = Starlette(routes=[Mount("/", _fail)], exception_handlers=exception_handlers)
         self._ways: dict[str, _Way] = {}
         self._folders: dict[str, _Way] = {}
-        for route in routes:
-            if isinstance(route, Route):
-                self._enter(route)
+        self._enter(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,18 +44,19 @@ class Application(Starlette):
             scope[_FAILURE] = wrong
             await self._failing(scope, receive, send)
 
-    def _enter(self, route: Route) -> None:
-        """Put a route into the table, if it is one for that."""
-        name = next(iter(route.param_convertors), "")
-        answers = _straight(route.endpoint) if iscoroutinefunction(route.endpoint) else route.app
-        way = (route, answers, frozenset(route.methods) if route.methods else None, name)
-        folder, _, last = route.path.rpartition("/")
-        if not name:
-            self._ways.setdefault(route.path, way)
-        elif last == f"{{{name}}}":
-            self._folders.setdefault(folder, way)
-        elif last.startswith(f"{{{name}:"):
-            self._folders.setdefault(folder, (*way[:3], ""))
+    def _enter(self, routes: Iterable[BaseRoute]) -> None:
+        """Put those routes into the table that are for it."""
+        for route in (one for one in routes if isinstance(one, Route)):
+            name = next(iter(route.param_convertors), "")
+            answers = _straight(route.endpoint) if iscoroutinefunction(route.endpoint) else route.app
+            way = (route, answers, frozenset(route.methods) if route.methods else None, name)
+            folder, _, last = route.path.rpartition("/")
+            if not name:
+                self._ways.setdefault(route.path, way)
+            elif last == f"{{{name}}}":
+                self._folders.setdefault(folder, way)
+            elif last.startswith(f"{{{name}:"):
+                self._folders.setdefault(folder, (*way[:3], ""))
 
     def _way(self, scope: Scope) -> ASGIApp | None:
         """Find what answers a request, and note what its address names."""
