@@ -222,9 +222,9 @@ def _head(status: int, headers: tuple[Header, ...]) -> _Head:
     return b"".join(lines), ends, closes
 
 
-def _status_line(status: int) -> bytes:
-    known = {one.value: one.phrase for one in HTTPStatus}
-    return f"HTTP/1.1 {status} {known.get(status, '')}\r\n".encode()
+def _status_lines() -> dict[int, bytes]:
+    phrases = {one.value: one.phrase for one in HTTPStatus}
+    return {status: f"HTTP/1.1 {status} {phrases.get(status, '')}\r\n".encode() for status in range(100, 600)}
 
 
-STATUS_LINES: Final = {status: _status_line(status) for status in range(100, 600)}
+STATUS_LINES: Final = _status_lines()
