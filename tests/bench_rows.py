@@ -36,14 +36,14 @@ class Goal:
 
 
 GOALS: Final[Mapping[str, Goal]] = {
-    "urlencoded": Goal(what="token, urlencoded, of bare", goal=0.40, floor=0.12),
-    "multipart": Goal(what="token, multipart, of bare", goal=0.33, floor=0.12),
-    "status": Goal(what="check-status, of bare", goal=0.45, floor=0.20),
-    "page": Goal(what="pay page, of bare", goal=0.07, floor=0.022),
-    "payments": Goal(what="payments by the page, of bare", goal=0.025, floor=0.007, digits=4),
+    "urlencoded": Goal(what="token, urlencoded, of bare", goal=0.40, floor=0.15),
+    "multipart": Goal(what="token, multipart, of bare", goal=0.33, floor=0.13),
+    "status": Goal(what="check-status, of bare", goal=0.45, floor=0.29),
+    "page": Goal(what="pay page, of bare", goal=0.07, floor=0.042),
+    "payments": Goal(what="payments by the page, of bare", goal=0.025, floor=0.011, digits=4),
     "postlinks": Goal(what="postlinks to 100 shops, a second", goal=5000, floor=300, digits=0),
     "hanging": Goal(what="p99 while 1,000 postlinks hang", goal=2, floor=12, less=True, digits=2),
-    "start": Goal(what="start to first token, times bare's", goal=1.6, floor=5, less=True, digits=2),
+    "start": Goal(what="start to first token, times bare's", goal=1.6, floor=3, less=True, digits=2),
     "fixture": Goal(what="fixture epay, ms", goal=3, floor=30, less=True, digits=1),
     "paying": Goal(what="fixture with a payment, ms", goal=5, floor=50, less=True, digits=1),
     "rest": Goal(what="memory at rest, MB", goal=70, floor=90, less=True, digits=0),
