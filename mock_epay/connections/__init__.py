@@ -1,7 +1,7 @@
 """One client's connection: how much may come in by it, how slowly, and beside how many others.
 
-uvicorn opens the doors and ends the server. HTTP is spoken here: a third of the time that its own protocol takes, and
-with limits, which that knows none of.
+uvicorn opens the doors and ends the server. HTTP is spoken here, in half the time that its own protocol takes, and with
+limits, of which that knows none.
 """
 
 import asyncio
