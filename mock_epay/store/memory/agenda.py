@@ -31,7 +31,8 @@ class Agenda:
             self._latest[client_id, key] = serial
             at = _real_now() + seconds + (_ROUNDED_S if seconds else 0)  # or it might come up too early
             heapq.heappush(self._entries, (at, serial, client_id, key))
-            self._news.set()
+            if self._entries[0][1] == serial:  # whoever waits, waits for what was the first until now
+                self._news.set()
 
     def leave(self, client_id: str, key: str) -> None:
         """Note that something does not fall due any more, and tidy up when most of the entries are such."""
@@ -55,13 +56,15 @@ class Agenda:
     async def wait(self) -> None:
         """Wait until the first entry's time comes, or for an earlier one."""
         self._news.clear()
-        left: float | None = self._entries[0][0] - _real_now() if self._entries else None
-        # In Python 3.11 wait_for forgets that it was cancelled when there is news at the same moment.
-        news = asyncio.ensure_future(self._news.wait())
+        alarm = None
+        if self._entries:
+            left = self._entries[0][0] - _real_now()
+            alarm = asyncio.get_running_loop().call_later(left, self._news.set)
         try:
-            await asyncio.wait([news], timeout=left)
+            await self._news.wait()
         finally:
-            news.cancel()
+            if alarm is not None:
+                alarm.cancel()
 
 
 def _real_now() -> float:

@@ -5,7 +5,7 @@ Objects that live long are what a garbage collector stops the process for, and w
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 from mock_epay.records import Record
 from mock_epay.store.memory.blocks import EACH, fold, unfold
@@ -63,7 +63,7 @@ class Shelf(Generic[T]):
 
     def _fold(self, keys: list[str]) -> None:
         """Make one block of some things; it is there until none of them stands in it any more."""
-        block = fold({key: self[key] for key in keys})
+        block = fold({key: cast("T", self._things[key]) for key in keys})
         for key in keys:
             self._things[key] = block
             del self._fresh[key]
