@@ -462,6 +462,10 @@ def test_what_is_no_address_is_a_wrong_call(url: str, tell: Tell, monkeypatch: p
     assert tell("cards") == Told(2, "", why)
 
 
+def test_an_address_may_be_written_in_capitals(tell: Tell, server: EpayServer) -> None:
+    assert tell("health", "--url", server.url.replace("http", "HTTP")).code == 0
+
+
 @contextmanager
 def answering(status: int, body: str, more: str = "") -> Iterator[str]:
     """Run something that is no sandbox; it answers with `body`, but streams of events with `more`, and breaks off."""

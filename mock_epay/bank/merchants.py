@@ -11,6 +11,7 @@ from mock_epay.model import Merchant, Terminal
 from mock_epay.records import replace
 from mock_epay.settings import Settings, chosen, rows
 
+DOCUMENTED: Final = "test"  # the ClientID of the bank's documents
 # The settings that a merchant may have of its own.
 OWN: Final = tuple(row.name for row in rows() if row.per_merchant)
 # The facts that are kept as they are said.
@@ -21,6 +22,11 @@ def built_in() -> Sequence[Mapping[str, Any]]:
     """Return the facts of the merchants that every sandbox has."""
     facts: Sequence[Mapping[str, Any]] = resources.table("merchants")["merchant"]
     return facts
+
+
+def documented() -> Mapping[str, Any]:
+    """Return the facts of the merchant that the bank's documents name."""
+    return next(facts for facts in built_in() if facts["client_id"] == DOCUMENTED)
 
 
 @cache

@@ -43,7 +43,7 @@ def run(row: Command, given: Facts) -> None:
 
     facts = dict(given)
     url = facts.pop("url", "") or os.environ.get(settings.CLIENT_URL, "") or (settings.USUAL_URL if row.asks else "")
-    if url and not url.startswith(SCHEMES):
+    if url and not url.lower().startswith(SCHEMES):
         raise WrongCallError(
             f'--url (or {settings.CLIENT_URL}) is "{url}": it takes an address that begins with http://'
         )

@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from mock_epay import resources
-from mock_epay.bank import Bank
+from mock_epay.bank import Bank, merchants
 from mock_epay.desk import Desk
 from mock_epay.errors import Fault, InvalidToken, NotFound, OutOfOrder, Refusal, WrongMethod
 from mock_epay.metrics import Metrics
@@ -29,7 +28,6 @@ from mock_epay.web.growing import Growing, Part
 
 _log: Final = logging.getLogger("mock_epay")
 
-DEMO_MERCHANT: Final = "test"
 _PAGES: Final = ("/payform", "/acs")  # what stands there answers with pages
 
 
@@ -125,8 +123,7 @@ def _parts(bank: Bank, desk: Desk, check_handler: CheckHandler | None) -> Sequen
 
 
 def _demo_credentials() -> dict[str, str]:
-    rows: list[Mapping[str, Any]] = resources.table("merchants")["merchant"]
-    row = next(row for row in rows if row["client_id"] == DEMO_MERCHANT)
+    row = merchants.documented()
     return {
         "client_id": row["client_id"],
         "client_secret": row["client_secret"],

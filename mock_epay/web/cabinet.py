@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from mock_epay import resources
+from mock_epay.bank import merchants
 from mock_epay.model import Language
 from mock_epay.settings import Settings
 from mock_epay.web import guard, render
@@ -18,14 +19,10 @@ from mock_epay.web.looks import Looks
 
 _ROOT: Final = "/cabinet"
 _STATIC: Final = f"{_ROOT}/static"
-_DOCUMENTED: Final = "test"
 _VIEWS: Final = ("new", "script", "clock", "settings", "handler")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": guard.policy(),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -100,6 +97,5 @@ def _words(language: Language) -> str:
 @cache
 def _documented() -> dict[str, Any]:
     """Return what signs in the merchant whose credentials the bank has published."""
-    rows: list[dict[str, Any]] = resources.table("merchants")["merchant"]
-    row = next(row for row in rows if row["client_id"] == _DOCUMENTED)
+    row = merchants.documented()
     return {"email": row["email"], "password": row["password"]}

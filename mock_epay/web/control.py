@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from mock_epay import __version__, qr
+from mock_epay.bank import merchants
 from mock_epay.bank.operations import OPERATIONS
 from mock_epay.desk import Desk
 from mock_epay.desk.payments import Answer, DirectPayment
@@ -21,7 +22,6 @@ from mock_epay.web.door import Asked, Door
 from mock_epay.wire import contracts, control
 
 PREFIX: Final = "/_control"
-USUAL: Final = "test"  # whose cabinet opens by itself where it is open to all
 
 _USUAL_WAIT_S: Final = 5
 _HEALTH: Final = "/health"  # for the health checks of containers, which have no token
@@ -107,7 +107,7 @@ class Control:
         """Show who is signed in; where the cabinet is open, somebody always is."""
         user = await self._door.user(request)
         if user is None and self._settings.cabinet_open:
-            user = await self._desk.worlds.merchant(USUAL)
+            user = await self._desk.worlds.merchant(merchants.DOCUMENTED)
         return self._session(user)
 
     async def sign_in(self, request: Request) -> Response:

@@ -17,8 +17,7 @@ from mock_epay.settings import Settings
 from mock_epay.wire import outgoing
 
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors "
 )
 _PAGE: Final = {
@@ -38,8 +37,13 @@ def page_headers(*, framed: bool, sends_away: bool = False) -> dict[str, str]:
     Only the widget may stand in a frame, and in anybody's. A form that `sends_away` leads, at once or by redirects, to
     an address of the shop's.
     """
-    policy = _POLICY.replace("form-action 'self'", "form-action http: https:") if sends_away else _POLICY
-    return _PAGE | {"Content-Security-Policy": policy + ("*" if framed else "'none'")}
+    return _PAGE | {"Content-Security-Policy": policy(framed=framed, sends_away=sends_away)}
+
+
+def policy(*, framed: bool = False, sends_away: bool = False) -> str:
+    """Return what a browser may do with a page, in the words of the header Content-Security-Policy."""
+    words = _POLICY.replace("form-action 'self'", "form-action http: https:") if sends_away else _POLICY
+    return words + ("*" if framed else "'none'")
 
 
 def hint_headers(notes: Notes) -> dict[str, str]:
