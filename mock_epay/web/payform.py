@@ -104,8 +104,9 @@ class PayForm:
         A POST to that address opens it and pays, for shops' tests that have no browser.
         """
         view = await self._open(request)
-        step = self._pay if request.method == "POST" else self._pay_at_once if _AUTO in request.query_params else None
-        answer = partial(step or self._page, request, view)
+        at_once = request.method == "GET" and _AUTO in request.query_params
+        step = self._pay if request.method == "POST" else self._pay_at_once if at_once else self._page
+        answer = partial(step, request, view)
         return await faults.spoilt(self._bank, "page", view.merchant.client_id, answer)
 
     async def show(self, request: Request) -> Response:
