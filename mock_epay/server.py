@@ -207,6 +207,7 @@ class _Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # the connections look at what they need of them
                 timeout_graceful_shutdown=1,
             )
         )

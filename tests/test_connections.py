@@ -257,6 +257,23 @@ def test_an_offer_to_speak_another_protocol_is_passed_over(sandbox: Sandbox, bod
         assert rest(client).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize(
+    ("at", "named", "scheme"),
+    [
+        ("127.0.0.1", b"X-Forwarded-Proto: https\r\n", "https"),
+        ("127.0.0.1", b"X-Forwarded-Proto: gopher\r\n", "http"),
+        ("127.0.0.1", b"", "http"),
+        ("127.0.0.2", b"X-Forwarded-Proto: https\r\n", "http"),
+    ],
+)
+def test_links_have_the_scheme_by_which_a_proxy_on_this_machine_was_asked(
+    sandbox: Sandbox, at: str, named: bytes, scheme: str
+) -> None:
+    with connected(sandbox, at) as client:
+        told = said(client, b"GET /_control/merchants/test HTTP/1.1\r\n" + HOST + named + b"\r\n")[2]
+    assert told["urls"]["token"] == f"{scheme}://localhost/oauth2/token"
+
+
 def test_what_stands_behind_a_body_is_read_and_means_nothing(sandbox: Sandbox) -> None:
     request = TOKEN + FORM + CHUNKED + b"12;why=not\r\ngrant_type=unknown\r\n0\r\nContent-Type: text/plain\r\n\r\n"
     with connected(sandbox) as client:

@@ -33,6 +33,8 @@ _ANEW: Final = -1  # sweeps after which patience begins: the next may be near
 _PROGRESS: Final = 16 * 1024  # bytes of an answer that a client must take in the time that it has for a request
 _CLOSED_UNSEEN: Final = 100  # connections above the limit that are told so; what comes on top is just closed
 
+_PROXY: Final = "127.0.0.1"  # from where a client may say by which scheme it was asked itself
+_SCHEMES: Final = {b"http": "http", b"https": "https"}
 _VERSION: Final = {"version": "3.0", "spec_version": "2.3"}  # of ASGI
 _FAILURE: Final = b"Internal Server Error"
 _FAILED: Final = [
@@ -90,6 +92,7 @@ class Connection(asyncio.Protocol):
         self._extensions = {faults.DROP: self._transport.abort}
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self._here, self._client = (_host_and_port(transport, name) for name in ("sockname", "peername"))
+        self._by_proxy = self._client[0] == _PROXY
         clients, name = self._limits.clients, self._client[0]
         clients[name] += 1
         surplus = clients[name] - self._limits.connections
@@ -174,7 +177,7 @@ class Connection(asyncio.Protocol):
             "asgi": _VERSION,
             "http_version": version,
             "method": parser.get_method().decode("ascii"),
-            "scheme": self._scheme,
+            "scheme": (self._by_proxy and _forwarded(headers)) or self._scheme,
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
             "query_string": query,
@@ -341,6 +344,14 @@ def _parts(url: bytes) -> tuple[bytes, bytes]:
         return path, query
     parsed = httptools.parse_url(url)
     return parsed.path, parsed.query or b""
+
+
+def _forwarded(headers: list[tuple[bytes, bytes]]) -> str:
+    """Return the scheme by which a proxy was asked that hands a request on; empty if none says so."""
+    for name, value in headers:
+        if name == b"x-forwarded-proto":
+            return _SCHEMES.get(value.strip(), "")
+    return ""
 
 
 def _host_and_port(transport: asyncio.BaseTransport, name: str) -> tuple[str, int]:

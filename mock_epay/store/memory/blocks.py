@@ -12,7 +12,7 @@ from mock_epay.records import Record
 
 R = TypeVar("R", bound=Record)
 
-EACH: Final = 16  # things in a block: with more, a look at one of them takes longer; with fewer, each weighs more
+EACH: Final = 32  # things in a block: with more, a look at one takes longer; with fewer, each costs and weighs more
 _HARD: Final = 1  # zlib's levels go to 9: 6 takes twice the time and saves a tenth
 _OPEN: Final = 128  # blocks that stay open after somebody has looked into them
 _PICKLED: Final = b"\x80"  # how a pickle begins; as MessagePack it would be an empty table
