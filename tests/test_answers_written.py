@@ -121,6 +121,14 @@ def test_what_an_application_does_wrong_has_the_same_end(ports: tuple[int, int],
     assert ours == usual
 
 
+def test_a_failure_is_logged_in_one_line_whatever_the_address(
+    ports: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, ours = ports
+    told(ours, request("%66ails at once%0Aand more", last=False))
+    assert "GET /%66ails-at-once%0Aand-more has failed" in caplog.messages
+
+
 @pytest.mark.parametrize(
     "address", ["http://bank/whole", "/whole#here", "/whole?x#", "//whole", "/%77hole", "/who%6ce?%"]
 )

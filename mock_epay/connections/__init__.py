@@ -253,7 +253,7 @@ class Connection(asyncio.Protocol):
         except asyncio.CancelledError:
             self._transport.close()
         except Exception:  # noqa: BLE001  (whatever it is, somebody waits for an answer)
-            _log.exception("%s %s has failed", exchange.scope["method"], exchange.scope["path"])
+            _log.exception("%s %s has failed", exchange.scope["method"], exchange.scope["raw_path"].decode("ascii"))
             await self._excuse(exchange)
         finally:
             self._server.tasks.discard(exchange.task)
