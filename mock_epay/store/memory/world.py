@@ -80,11 +80,12 @@ class World:
         old = self.things[kind].put(key, thing)
         ways = self._ways[kind]
         if old is None:
-            values = tuple([value_of(thing) for value_of, _ in ways])
-            self.orders.add(kind, key, thing, values)
-            for value, (_, index) in zip(values, ways, strict=True):
+            values = []
+            for value_of, index in ways:
+                values.append(value := value_of(thing))
                 if value:
                     index.add(value, key)
+            self.orders.add(kind, key, thing, tuple(values))
             return None
         for value_of, index in ways:
             value, before = value_of(thing), value_of(old)
