@@ -51,5 +51,5 @@ ticks: Final = time.perf_counter  # real seconds since some moment
 
 def stopwatch() -> Callable[[], float]:
     """Return a function that tells the real milliseconds since this call."""
-    start = time.perf_counter()
-    return lambda: (time.perf_counter() - start) * 1000
+    start = ticks()
+    return lambda: (ticks() - start) * 1000

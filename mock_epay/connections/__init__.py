@@ -1,6 +1,6 @@
 """One client's connection: how much may come in by it, how slowly, and beside how many others.
 
-uvicorn opens the doors and ends the server. HTTP is spoken here, in half the time that its own protocol takes, and with
+uvicorn opens the doors and ends the server. HTTP is spoken here, in less time than its own protocol takes, and with
 limits, of which that knows none.
 """
 
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import httptools
 
 from mock_epay.clock import ticks
-from mock_epay.connections.exchanges import STATUS_LINES, Exchange
+from mock_epay.connections.exchanges import Exchange, written
 from mock_epay.connections.limits import MOST_AHEAD, MOST_HEADERS, NO_HTTP, SWEEP_S, Limits, TooMuchError, as_json
 from mock_epay.connections.transports import Gathered
 from mock_epay.errors import AddressTooLong, Busy, HeadTooLarge, Refusal, TooLarge, TooSlow
@@ -324,8 +324,7 @@ class Connection(asyncio.Protocol):
         if own:
             own.leave()
         body, headers = as_json(refusal)
-        lines = [name + b": " + value + b"\r\n" for name, value in headers]
-        self._transport.write(b"".join([STATUS_LINES[refusal.status], *lines, b"\r\n", body]))
+        self._transport.write(written(refusal.status, tuple(headers))[0] + b"\r\n" + body)
         self._transport.write_eof()
 
     async def _busy(self, _: Any, __: Any, send: Any) -> None:

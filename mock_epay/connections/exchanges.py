@@ -156,7 +156,7 @@ class Exchange:
 
     def _head(self, headers: Iterable[Header]) -> bytes:
         """Return all that stands before the body, and note how that ends."""
-        lines, ends, closes = _written(self.status, (*self._common, *headers))
+        lines, ends, closes = written(self.status, (*self._common, *headers))
         self.keeps = self.keeps and not closes
         if not (self.keeps or closes):
             lines += _CLOSING
@@ -189,8 +189,8 @@ class Exchange:
         self._ended(self)
 
 
-def _written(status: int, headers: tuple[Header, ...]) -> _Head:
-    """Return a head as it is written; nearly all of them were written before.
+def written(status: int, headers: tuple[Header, ...]) -> _Head:
+    """Return a head as it is written, but for the empty line behind it; nearly all of them were written before.
 
     Raises:
         RuntimeError: a header cannot be written.
@@ -207,7 +207,7 @@ def _written(status: int, headers: tuple[Header, ...]) -> _Head:
 
 
 def _head(status: int, headers: tuple[Header, ...]) -> _Head:
-    lines, ends, closes = [STATUS_LINES[status]], _UNSAID, False
+    lines, ends, closes = [_STATUS_LINES[status]], _UNSAID, False
     for header in headers:
         name, value = header[0].lower(), header[1]
         if _NO_NAME.search(name) or _NO_VALUE.search(value):
@@ -227,4 +227,4 @@ def _status_lines() -> dict[int, bytes]:
     return {status: f"HTTP/1.1 {status} {phrases.get(status, '')}\r\n".encode() for status in range(100, 600)}
 
 
-STATUS_LINES: Final = _status_lines()
+_STATUS_LINES: Final = _status_lines()

@@ -25,11 +25,10 @@ async def spoilt(
 ) -> Response:
     """Return the answer of a service of this merchant's, or what a planned fault makes of it."""
     fault = await bank.strike(at, client_id)
-    return await answer() if fault is None else await play(fault, answer, headers)
+    return await answer() if fault is None else await _play(fault, answer, headers)
 
 
-async def play(fault: PlannedFault, answer: Answer, headers: Mapping[str, str] | None) -> Response:
-    """Return what a planned fault makes of an answer."""
+async def _play(fault: PlannedFault, answer: Answer, headers: Mapping[str, str] | None) -> Response:
     await asyncio.sleep(fault.delay_s)
     if fault.garbled:
         return _cut(await answer())

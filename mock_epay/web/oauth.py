@@ -65,10 +65,8 @@ class TokenEndpoint:
         state["notes"] = notes = await self._bank.notes(fields.get("client_id"))
         if b"origin" in headers:
             notes.remark("secret-in-browser", "client_secret")
-        fault = await self._bank.strike("token", fields.get("client_id"))
-        if fault is None:
-            return await self._issue(fields, notes)
-        return await faults.play(fault, partial(self._issue, fields, notes), _CORS)
+        answer = partial(self._issue, fields, notes)
+        return await faults.spoilt(self._bank, "token", fields.get("client_id"), answer, _CORS)
 
     async def _issue(self, fields: Mapping[str, str], notes: Notes) -> Response:
         token, merchant = await self._bank.issue_token(tokens.token_request(fields, notes), notes)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from mock_epay.model import TokenRequest
 from mock_epay.notes import Notes
 from mock_epay.wire.contracts import check_request, near_names
-from mock_epay.wire.links import check_postlink
+from mock_epay.wire.links import check_postlinks
 
 # Every spelling of a token request's fields that is not the schema's own, and the hint for it.
 _ALIASES: Final = {
@@ -25,7 +25,6 @@ _NAMES: Final = {
     "failurePostLink": "failure_post_link",
     "scope": "scope",
 }
-_POSTLINKS: Final = ("postLink", "failurePostLink")
 _HIDDEN: Final = "***"
 
 
@@ -40,9 +39,7 @@ def token_request(fields: Mapping[str, str], notes: Notes) -> TokenRequest:
     if not filled.keys().isdisjoint(_ALIASES):
         _rename(filled, notes)
     check_request("token-request", filled, notes)
-    for name in _POSTLINKS:
-        if name in filled:
-            check_postlink(name, filled[name])
+    check_postlinks(filled, _NAMES)
     near_names("token-request", filled, notes)
     given = filled.get
     amount = given("amount")
