@@ -44,12 +44,10 @@ def read_fields(content_type: str, body: bytes) -> dict[str, str]:
         BadField: the type is not one of the three, or the body is not of its type.
 
     """
-    read = _READERS.get(content_type)
+    kind = content_type.partition(";")[0].strip().lower()
+    read = _READERS.get(kind)
     if read is None:
-        kind = content_type.partition(";")[0].strip().lower()
-        read = _READERS.get(kind)
-        if read is None:
-            raise BadField("Content-Type", kind, _TAKEN, "documented: payment page, request for a token")
+        raise BadField("Content-Type", kind, _TAKEN, "documented: payment page, request for a token")
     return read(content_type, body)
 
 
