@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any, Final
+from typing import Any, Final, cast
 
 READY: Final = ""
 
@@ -40,7 +40,7 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready
     begun = False
     try:
         team += [_Worker(work, arguments) for _ in range(count)]
-        for worker in team:
+        for worker in _as_they_tell(team):
             worker.wait_until_ready()
         begun = True
         ready()
@@ -61,10 +61,18 @@ def run(count: int, work: Callable[..., None], arguments: tuple[Any, ...], ready
             signal.signal(number, handler)
 
 
+def _as_they_tell(team: Sequence["_Worker"]) -> Iterator["_Worker"]:
+    """Give each worker when there is a word from it, or its end: one that fails does not wait for one that is slow."""
+    silent = {worker.told: worker for worker in team}
+    while silent:
+        for told in wait([*silent]):
+            yield silent.pop(cast("Connection", told))
+
+
 class _Worker:
     def __init__(self, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._got_ready = False
-        self._told, theirs = _SPAWN.Pipe(duplex=False)
+        self.told, theirs = _SPAWN.Pipe(duplex=False)
         self.process = _SPAWN.Process(target=_work, args=(work, arguments, theirs))
         self.process.start()
         theirs.close()
@@ -72,7 +80,7 @@ class _Worker:
     def wait_until_ready(self) -> None:
         """Wait for a word from the process."""
         try:
-            said = self._told.recv()
+            said = self.told.recv()
         except EOFError:
             said = "a worker ended before it was ready"
         self._got_ready = said == READY
@@ -83,12 +91,12 @@ class _Worker:
         """Wait for the process's end, but not for ever; return whether it had begun its work, and say why not."""
         self.process.join(_PATIENCE_S)
         self.process.kill()
-        if not (self._got_ready or silently or self._told.closed):
+        if not (self._got_ready or silently or self.told.closed):
             try:
                 self.wait_until_ready()
             except WorkerError as wrong:
                 _log.warning("%s", wrong)
-        self._told.close()
+        self.told.close()
         return self._got_ready
 
 

@@ -1,5 +1,6 @@
 """Processes that do the same work are started, replaced and ended together."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import eventually
+from support import PATIENCE_S, eventually
 
 from mock_epay import workers
 
@@ -45,6 +46,20 @@ def hesitate(folder: Path, _: Callable[[], None]) -> None:
         _NEVER.wait()
     finally:
         (folder / "interrupted").touch()
+
+
+def second_fails(first: str, _: Callable[[], None]) -> None:
+    """Take long in the process that is started first, fail in the other."""
+    if multiprocessing.current_process().name.endswith(first):
+        _NEVER.wait(PATIENCE_S)
+        return
+    raise RuntimeError("the store cannot be used")
+
+
+def test_one_that_cannot_begin_does_not_wait_for_one_that_has_not_begun_yet() -> None:
+    before = multiprocessing.Process().name.rpartition("-")[2]  # they are numbered by their parent
+    with pytest.raises(workers.WorkerError, match="the store cannot be used"):
+        workers.run(2, second_fails, (f"-{int(before) + 1}",), lambda: None)
 
 
 def test_what_has_not_begun_its_work_is_ended_without_a_word(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
