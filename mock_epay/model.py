@@ -475,6 +475,10 @@ class Event(Record, kw_only=True):
     invoice_id: str
     facts: str
 
+    def is_of(self, kind: str, invoice_id: str) -> bool:
+        """Say whether it is of this kind and invoice; an empty word stands for any."""
+        return kind in {"", self.kind} and invoice_id in {"", self.invoice_id}
+
 
 # Whatever can happen in a world, and what it means.
 EVENTS: Final[dict[str, str]] = {

@@ -29,7 +29,7 @@ async def event(
         nonlocal after
         happened = await store.events(client_id, after=after)
         after = happened[-1].number if happened else after
-        return next((one for one in happened if one.kind == until and invoice_id in {"", one.invoice_id}), None)
+        return next((one for one in happened if one.is_of(until, invoice_id)), None)
 
     found = await look_again(store, client_id, seconds, there)
     if found is not None:

@@ -361,7 +361,7 @@ class Control:
         if stream.wanted(request):
             return await stream.begin(self._desk, request, client_id, after, kind=kind, invoice_id=invoice_id)
         happened = await self._desk.events(client_id, after=after)
-        fit = [views.event(one) for one in happened if kind in {"", one.kind} and invoice_id in {"", one.invoice_id}]
+        fit = [views.event(one) for one in happened if one.is_of(kind, invoice_id)]
         return self._json("events", {"events": fit, "last": happened[-1].number if happened else after})
 
     async def wait(self, request: Request) -> Response:

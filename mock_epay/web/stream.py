@@ -47,7 +47,7 @@ async def _told(desk: Desk, client_id: str, after: int, kind: str, invoice_id: s
             happened = news.result()
             news = asyncio.create_task(desk.news(client_id, after=happened[-1].number))
             for event in happened:
-                if kind in {"", event.kind} and invoice_id in {"", event.invoice_id}:
+                if event.is_of(kind, invoice_id):
                     text = json.dumps(views.event(event), ensure_ascii=False)
                     yield f"id: {event.number}\nevent: {event.kind}\ndata: {text}\n\n"
     except UnknownMerchantError:
