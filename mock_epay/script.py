@@ -103,8 +103,11 @@ class Found(Record, kw_only=True):
 
 
 def direct(script: Script, order: PaymentObject, card: CardMask) -> tuple[Found, Script]:
-    """Return what is to become of an attempt, and the script as it stands after that."""
-    for decision in script.decisions:
+    """Return what is to become of an attempt, and the script as it stands after that.
+
+    A decision for this very invoice counts before an older one for any: who names an invoice means no other.
+    """
+    for decision in sorted(script.decisions, key=lambda one: one.invoice_id != order.invoice_id):
         if decision.invoice_id in {"", order.invoice_id}:
             rest = replace(decision, left=decision.left - 1)
             decisions = tuple(rest if one is decision else one for one in script.decisions)

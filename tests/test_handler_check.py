@@ -450,6 +450,18 @@ def test_the_merchant_of_the_shop_is_as_it_was_when_the_checks_are_over(server: 
     kept.drop()
 
 
+def test_what_is_decided_for_the_merchant_s_next_payments_is_left_for_them(server: EpayServer, shop: Shop) -> None:
+    epay = server.new_merchant()
+    epay.decide_next(reason_code=484, times=2)
+    before = epay.control("GET", "/script")
+    asked = Asked(post_link=shop.post_link, new_order=shop.new_order, secret_hash=SECRET, merchant=epay.client_id)
+    with closing(handler_check.verdicts(server, asked)) as found:
+        assert {verdict.state for verdict in found} == {"passed"}
+
+    assert epay.control("GET", "/script") == before
+    epay.drop()
+
+
 def test_a_clock_that_stands_still_does_so_when_the_checks_are_over(server: EpayServer) -> None:
     epay = server.new_merchant()
     began = epay.clock.freeze()

@@ -59,6 +59,14 @@ def test_a_decision_for_one_invoice_waits_for_it() -> None:
     assert (found.why, told.decisions) == ("decision 1", ())
 
 
+def test_a_decision_for_one_invoice_counts_before_an_older_one_for_any() -> None:
+    told = script(NextDecision(id=1, then=DECLINE), NextDecision(id=2, then=HOLD, invoice_id="000000002"))
+    found, told = direct(told, an_order(invoice_id="000000002"), CARD)
+    assert (found.why, found.then) == ("decision 2", HOLD)
+    found, told = direct(told, an_order(invoice_id="000000002"), CARD)
+    assert (found.why, told.decisions) == ("decision 1", ())
+
+
 def test_decisions_come_before_rules_and_of_rules_the_first_that_fits() -> None:
     always = Match()
     told = script(
