@@ -111,6 +111,13 @@ def test_address_and_body_must_name_the_same_amount(shop: Shop) -> None:
     assert _operate(shop, "refund", paid, params={"amount": "20"}, json={"amount": "20.0"}).status_code == 200
 
 
+@pytest.mark.parametrize("how", [{"params": {"amont": "20"}}, {"json": {"Amount": "20"}}])
+def test_a_field_that_is_nearly_called_amount_earns_a_hint(shop: Shop, how: dict[str, Any]) -> None:
+    done = _operate(shop, "refund", _paid(shop), **how)
+    assert done.status_code == 200
+    assert "did you mean amount?" in done.headers["X-Mock-Epay-Hints"]
+
+
 def test_an_operation_spends_its_token_and_a_refused_one_does_not(shop: Shop) -> None:
     paid = _paid(shop)
     headers = {"Authorization": f"Bearer {shop.status_token()}"}

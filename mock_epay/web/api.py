@@ -83,7 +83,7 @@ class Services:
         body = await self._body(request)
         # Clients announce JSON and send nothing; an empty body is empty whatever its type.
         fields = forms.read_fields(request.headers.get("content-type", ""), body) if body.strip() else {}
-        amount = operations.operation_amount(request.query_params, fields)
+        amount = operations.operation_amount(request.query_params, fields, notes)
         done = await self._bank.operate(token, operation, request.path_params["id"], amount, notes)
         return self._answered("operation-response", outgoing.operation_response(done), notes)
 

@@ -82,11 +82,16 @@ def check_closed(name: str, fields: Mapping[str, Any]) -> None:
 
 def near_names(name: str, fields: Mapping[str, object], notes: Notes) -> None:
     """Remark on fields that the schema does not have, but nearly."""
-    known = resources.schema(name)["properties"]
+    near_some(resources.schema(name)["properties"], fields, notes)
+
+
+def near_some(known: Mapping[str, object], fields: Mapping[str, object], notes: Notes) -> None:
+    """Remark on fields that are not among the known ones, but nearly."""
     if fields.keys() <= known.keys():
         return
     for field in list(fields.keys() - known.keys())[:_MOST_COMPARED]:
-        nearest = difflib.get_close_matches(field, known, n=1, cutoff=_NEAR)
+        otherwise = [name for name in known if name.lower() == field.lower()]
+        nearest = otherwise or difflib.get_close_matches(field, known, n=1, cutoff=_NEAR)
         if nearest:
             notes.remark("near-name", field, meant=nearest[0])  # what stands in it may be a secret
 

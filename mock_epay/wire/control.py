@@ -239,7 +239,7 @@ def operation(fields: Mapping[str, Any]) -> Decimal | None:
 
     """
     check_closed("control-operation", fields)
-    return operations.operation_amount({name: str(value) for name, value in fields.items()}, {})
+    return operations.operation_amount({name: str(value) for name, value in fields.items()}, {}, Notes())
 
 
 def answer(fields: Mapping[str, Any]) -> str:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from mock_epay.errors import BadField
 from mock_epay.notes import Notes
-from mock_epay.wire.contracts import AMOUNT_INVALID, check_request
+from mock_epay.wire.contracts import AMOUNT_INVALID, check_request, near_some
 
 _OPERATIONS: Final = "documented: operations charge, cancel, refund"
+_FIELDS: Final = {"amount": "how much of the money"}
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 
 
@@ -25,13 +26,17 @@ def confirmation(schema: str, fields: Mapping[str, Any]) -> tuple[str, str, str]
     return filled["MD"], filled["PaRes"], filled.get("ID", "")
 
 
-def operation_amount(query: Mapping[str, str], body: Mapping[str, str]) -> Decimal | None:
+def operation_amount(query: Mapping[str, str], body: Mapping[str, str], notes: Notes) -> Decimal | None:
     """Read the amount of an operation from the address, the body, or neither; None means all of it.
+
+    A field that is nearly called so earns a hint, for without one more money is moved than was meant.
 
     Raises:
         BadField: it is no amount, or the two places do not agree.
 
     """
+    for place in (query, body):
+        near_some(_FIELDS, place, notes)
     texts = [text.strip() for place in (query, body) if (text := place.get("amount", "")).strip()]
     for text in texts:
         if not _AMOUNT.fullmatch(text) or Decimal(text) == 0:

@@ -99,7 +99,7 @@ def page_address(params: str) -> dict[str, str]:
     try:
         pairs = lz.parse(lz.decompress(params))
         if _FIELDS.isdisjoint(pairs):
-            raise lz.LzError("what it unpacks to has no field of one")
+            raise lz.LzError("this unpacks to no field of a payment object")
     except lz.LzError as wrong:
         rule = f"the packed payment object as payment-api.js makes it; {wrong}"
         raise BadField("params", params, rule, "observed: payment-api.js") from None
