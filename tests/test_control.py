@@ -182,6 +182,14 @@ def test_what_makes_no_sense_is_refused_by_name(world: World, asked: str, body: 
     assert world.get("/script") == {"decisions": [], "rules": []}
 
 
+@pytest.mark.parametrize("wrong", [{"amount": 0}, {"language": "xx"}, {"payment_type": "p2p"}])
+def test_a_payment_that_is_refused_leaves_nothing_behind(world: World, wrong: dict[str, Any]) -> None:
+    address = f"{CONTROL}/merchants/{world.client_id}/payments"
+    assert world.http.post(address, json={"invoice_id": "000000050"} | wrong).status_code in {400, 501}
+    assert world.get("/events")["events"] == []
+    assert world.pay(invoice_id="000000050")["amount"] == 100
+
+
 @pytest.mark.parametrize(
     "text", ["{", "[1]", '"text"', '{"amount": 1e99999999999999999999}', '{"amount": 1' + "0" * 5000]
 )

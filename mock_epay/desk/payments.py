@@ -9,6 +9,7 @@ from mock_epay.bank import Bank, tokens
 from mock_epay.bank.checkouts import Choice
 from mock_epay.errors import BadField
 from mock_epay.model import Card, Challenge, Invoice, Merchant, Payer, Status, Token, Transaction, tail
+from mock_epay.notes import Notes
 from mock_epay.records import Record, Secret
 from mock_epay.store import Work
 from mock_epay.wire.orders import payment_object
@@ -51,11 +52,12 @@ class DirectPayment(Record, kw_only=True):
 
 async def pay(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Transaction:
     """Pay, and answer what the issuer asks; return the transaction as it stands then."""
-    token = await _token(bank, merchant, payment)
-    notes = await bank.notes(merchant.client_id)
-    token_answer = {"access_token": token.value}
-    fields = _object(token, merchant) | dict(payment.fields) | {"auth": lz.flatten(token_answer)}
-    order, access_token = payment_object(fields, token_answer, notes)
+    asking, notes = await bank.notes(merchant.client_id), await bank.notes(merchant.client_id)
+    async with bank.store.work(merchant.client_id) as work:  # in which a payment that is refused leaves no token behind
+        token = await _token(work, payment, asking)
+        token_answer = {"access_token": token.value}
+        fields = _object(token, merchant) | dict(payment.fields) | {"auth": lz.flatten(token_answer)}
+        order, access_token = payment_object(fields, token_answer, notes)
     checkout_id = (await bank.open_checkout(order, access_token, notes, needs_post_link=False)).checkout.id
     choice = Choice(saved_card=payment.saved_card, save_card=order.card_save, plan=payment.plan)
     transaction = await bank.pay(checkout_id, payment.card, payment.payer, choice)
@@ -81,24 +83,22 @@ async def answer(bank: Bank, asked: Challenge, how: Answer) -> None:
         await bank.confirm_in_browser(asked.token, asked.id, seen.challenge.pa_res)
 
 
-async def _token(bank: Bank, merchant: Merchant, payment: DirectPayment) -> Token:
+async def _token(work: Work, payment: DirectPayment, notes: Notes) -> Token:
     """Return the token to pay with: the given one, the one that the shop has asked for, or a new one.
 
     Raises:
         BadField: the given one is not this merchant's.
 
     """
-    notes = await bank.notes(merchant.client_id)
-    async with bank.store.work(merchant.client_id) as work:
-        number = payment.fields.get("invoiceId") or await free_number(work)
-        if payment.token:
-            return await _given(work, payment.token)
-        asked = await work.find(Token, "invoice_id", number)
-        usable = [token for token in asked if not token.spent and token.expires_at > work.now]
-        if usable:
-            return usable[-1]
-        # Here, and not at the token endpoint: a free number must be booked before another unit finds it.
-        return await tokens.issue(work, token_request(_request(merchant, payment, number), notes), notes)
+    number = payment.fields.get("invoiceId") or await free_number(work)
+    if payment.token:
+        return await _given(work, payment.token)
+    asked = await work.find(Token, "invoice_id", number)
+    usable = [token for token in asked if not token.spent and token.expires_at > work.now]
+    if usable:
+        return usable[-1]
+    # Here, and not at the token endpoint: a free number must be booked before another unit finds it.
+    return await tokens.issue(work, token_request(_request(work.merchant, payment, number), notes), notes)
 
 
 def _request(merchant: Merchant, payment: DirectPayment, number: str) -> dict[str, str]:
@@ -134,7 +134,7 @@ def _object(token: Token, merchant: Merchant) -> dict[str, str]:
     request = token.request
     return {
         "invoiceId": request.invoice_id or "",
-        "amount": str(request.amount or ""),
+        "amount": "" if request.amount is None else str(request.amount),
         "currency": request.currency or "",
         "terminal": request.terminal or "",
         "backLink": _BACK_LINK,

@@ -10,7 +10,7 @@ from mock_epay.model import Merchant
 from mock_epay.store import Store
 
 LASTS: Final = timedelta(days=7)
-_PUBLISHED: Final = "those of the documented merchant stand in the README, and are filled in on the sign-in page"
+_PUBLISHED: Final = "those of the documented merchant are filled in on the sign-in page when it is opened anew"
 
 
 class Sessions:
