@@ -1,5 +1,6 @@
 """Which addresses a postlink may reach. Loopback and private ones are the job; what hands out secrets is not. Pure."""
 
+import re
 import socket
 from contextlib import suppress
 from functools import lru_cache
@@ -33,6 +34,7 @@ _METADATA: Final = {
     "metadata.platformequinix.com",
     "metadata.tencentyun.com",
 }
+_NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")  # in letters of any alphabet
 _REMEMBERED: Final = 1024  # addresses; a shop hears of many payments
 _GATEWAY: Final = 2  # which column of the table of routes
 _LOCAL_ENDINGS: Final = {"internal", "lan", "local", "localhost", "test"}
@@ -67,6 +69,14 @@ def forbidden_host(host: str) -> bool:
     with suppress(OSError):
         return forbidden(socket.inet_ntoa(socket.inet_aton(name)))
     return False
+
+
+def is_host(text: str) -> bool:
+    """Return whether a text is an address, or could be a name of a host."""
+    with suppress(ValueError):
+        ip_address(text)
+        return True
+    return _NAME.fullmatch(text) is not None
 
 
 def taken_apart(link: str) -> "URL":
@@ -123,10 +133,13 @@ class Allowed:
         self._names: set[str] = set()
         self._networks: list[IPv4Network | IPv6Network] = []
         for one in filter(None, (part.strip().lower() for part in text.split(","))):
-            if any(character.isalpha() for character in one.partition("/")[0]) and ":" not in one:
-                self._names.add(one)
-            else:
+            try:
                 self._networks.append(ip_network(one))
+            except ValueError:
+                if not (_NAME.fullmatch(one) and any(map(str.isalpha, one))):
+                    rule = "it takes names, addresses and networks such as shop.test, 10.0.0.5, 10.0.0.0/8, with commas"
+                    raise ValueError(f'"{one}" is neither a name nor a network; {rule}') from None
+                self._names.add(one)
 
     def __bool__(self) -> bool:
         return bool(self._names or self._networks)

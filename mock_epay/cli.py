@@ -15,6 +15,7 @@ from mock_epay.settings import SettingError, Settings
 
 INTERRUPTED: Final = 130  # what shells report for Ctrl-C
 
+_BRACKETS: Final = str.maketrans("[]()|", "     ")
 _NO_COMMANDS: Final = ("-h", "--help", "--version")
 
 
@@ -185,9 +186,27 @@ def _say(line: str) -> None:
     print(f"mock-epay: {line}", file=sys.stderr)  # noqa: T201
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says which of its own flags may be meant by one that it does not have.
+
+    argparse leaves that to the parser of all commands, which knows no flags of theirs.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            from difflib import get_close_matches  # noqa: PLC0415  (nobody waits for it who calls rightly)
+
+            flags = [word for word in self.format_usage().translate(_BRACKETS).split() if word.startswith("--")]
+            nearest = get_close_matches(unknown[0].partition("=")[0], flags, n=1) if unknown[0][0] == "-" else []
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        return known, unknown
+
+
 def _parser(command: str) -> argparse.ArgumentParser:
     """Return a parser of all commands; of `serve` alone if it is that, for its start is waited for."""
-    parser = argparse.ArgumentParser(prog="mock-epay", description="A local Halyk ePay that behaves.")
+    parser = _Parser(prog="mock-epay", description="A local Halyk ePay that behaves.")
     parser.add_argument("--version", action="version", version=f"mock-epay {__version__}")
     rows = parser.add_subparsers(dest="command", metavar="COMMAND")
     serve = rows.add_parser("serve", help="run the sandbox (what happens without a command too)")

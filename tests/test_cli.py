@@ -344,6 +344,27 @@ def test_arguments_come_from_the_command_line(
     assert "70000" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("--prot 1", "mock-epay serve: error: unrecognized arguments: --prot 1; did you mean --port?"),
+        ("pay --postlink=x", "mock-epay pay: error: unrecognized arguments: --postlink=x; did you mean --post-link?"),
+        ("pay --zzz", "mock-epay pay: error: unrecognized arguments: --zzz"),
+        ("pay 1 2", "mock-epay pay: error: unrecognized arguments: 2"),
+        ("pay --amount 10,5", '--amount: "10,5" is not understood: it takes a number, such as 100 or 1500.50'),
+        ("resend x --field a", '--field: "a" is not understood: it takes NAME=VALUE, such as amount=200'),
+        ("check-handler --post-link x", '"x" is not understood: it takes an address that begins with http://'),
+        ("check-handler --invoice 12:1", '"12:1" is not understood: it takes NUMBER:AMOUNT'),
+        ("check-handler --invoice 000000001", '"000000001" is not understood: it takes NUMBER:AMOUNT'),
+        ("check-handler --timeout 0", '--timeout: "0" is not understood: it takes seconds, more than 0 and at most 20'),
+        ("check-handler --timeout x", '--timeout: "x" is not understood: it takes a number'),
+    ],
+)
+def test_a_wrong_argument_is_told_with_its_rule(call: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(*call.split()) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [("nonsense",), ("--nonsense",), ("serve", "--port")])
 def test_a_wrong_call_says_how_to_call(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(*arguments) == 2

@@ -137,6 +137,11 @@ def test_what_is_allowed_is_forbidden_all_the_same_where_secrets_are() -> None:
     [
         ("postlink_hosts", "shop"),
         ("postlink_hosts", "a=b=c"),
+        ("postlink_hosts", "a b=c"),
+        ("postlink_hosts", "=c"),
+        ("postlink_allow", "x y"),
+        ("postlink_allow", "http://shop"),
+        ("postlink_allow", "10.0.0"),
         ("postlink_allow", "10.0.0.0/33"),
         ("postlink_allow", "10.0.0.1/8"),
         ("plan", "tomorrow"),

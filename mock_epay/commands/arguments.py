@@ -52,9 +52,17 @@ def properties_of(schema: str) -> Mapping[str, Facts]:
     return properties
 
 
+def wrong(text: str, rule: str) -> argparse.ArgumentTypeError:
+    """Make what argparse says of a text that cannot be read, behind the name of its argument."""
+    return argparse.ArgumentTypeError(f'"{text}" is not understood: it takes {rule}')
+
+
 def number(text: str) -> float:
     """Read a number; a whole one stays whole."""
-    read = float(text)
+    try:
+        read = float(text)
+    except ValueError:
+        raise wrong(text, "a number, such as 100 or 1500.50") from None
     return int(read) if read.is_integer() else read
 
 
@@ -67,7 +75,7 @@ def numbers_or_word(text: str) -> list[float] | str:
     """Read numbers, or else leave the text as it is."""
     try:
         return numbers(text)
-    except ValueError:
+    except argparse.ArgumentTypeError:
         return text
 
 
@@ -75,13 +83,16 @@ def order(text: str) -> "Order":
     """Read an order's number and its amount, with a colon between them."""
     from mock_epay.handler_check.orders import read_order  # noqa: PLC0415  (--help and --version ask nobody)
 
-    return read_order(*text.split(":"))
+    try:
+        return read_order(*text.split(":"))
+    except (TypeError, ValueError):
+        raise wrong(text, "NUMBER:AMOUNT, a number of 6 to 15 digits, such as 000000001:100") from None
 
 
 def address(text: str) -> str:
     """Read an address of the web."""
     if not text.lower().startswith(SCHEMES):
-        raise ValueError(text)
+        raise wrong(text, "an address that begins with http:// or https://")
     return text
 
 
@@ -89,7 +100,7 @@ def changed_field(text: str) -> tuple[str, Any]:
     """Read a field's name and its new value."""
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise ValueError(text)
+        raise wrong(text, "NAME=VALUE, such as amount=200")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -100,9 +111,10 @@ def patience(text: str) -> float:
     """Read how long somebody may take."""
     from mock_epay.handler_check.shop import LONGEST_S  # noqa: PLC0415
 
-    if not 0 < float(text) <= LONGEST_S:
-        raise ValueError(text)
-    return float(text)
+    seconds = number(text)
+    if not 0 < seconds <= LONGEST_S:
+        raise wrong(text, f"seconds, more than 0 and at most {LONGEST_S}")
+    return seconds
 
 
 # How a value is read that a schema has as this type.

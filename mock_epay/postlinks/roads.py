@@ -26,8 +26,7 @@ class Roads:
     """
 
     def __init__(self, hosts: str = "", localhost: str = "", allow: str = "") -> None:
-        pairs = [pair.split("=") for pair in _listed(hosts)]
-        self._hosts = {name.strip().lower(): other.strip() for name, other in pairs}
+        self._hosts = dict(map(_pair, _listed(hosts)))
         self._localhost = [one for one in map(_meant, _listed(localhost)) if one]
         self._allowed = addresses.Allowed(allow)
 
@@ -73,6 +72,13 @@ class Roads:
             raise BlockedAddressError(address)
         if self._allowed and not (self._allowed.name(host) or self._allowed.address(address)):
             raise BlockedAddressError(address)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, other = (part.strip() for part in text.partition("="))
+    if not (addresses.is_host(name) and addresses.is_host(other)):
+        raise ValueError(f'"{text}" is no pair; it takes name=host such as shop=127.0.0.1, several with commas')
+    return name.lower(), other
 
 
 def _listed(text: str) -> list[str]:
