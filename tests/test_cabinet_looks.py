@@ -1,5 +1,7 @@
 """The cabinet for everybody: what axe-core finds in each view, by day and by night, in three languages."""
 
+import re
+
 import pytest
 from axe import LANGUAGES, found, unsound
 from browsing import Customer, shoot
@@ -93,6 +95,14 @@ def test_credentials_fit_the_narrowest_phone(customer: Customer, world: World) -
         .filter(right => right > card.getBoundingClientRect().right)"""
     assert page.locator(".card:has(.credentials)").evaluate(sticking_out) == []
     shoot(page, "cabinet-phone-320-settings")
+
+
+@pytest.mark.parametrize(("language", "amount"), [("kaz", r"12\s345,67"), ("rus", r"12\s345,67"), ("eng", "12,345.67")])
+def test_money_is_written_as_the_language_has_it(customer: Customer, world: World, language: str, amount: str) -> None:
+    world.pay(invoice_id="000000001", amount=12345.67)
+    page = customer.page()
+    enter(page, customer.sandbox, world, f"?lang={language}", "list")
+    expect(page.get_by_test_id("row-000000001")).to_contain_text(re.compile(amount))
 
 
 def test_who_wants_little_motion_gets_none(customer: Customer, world: World) -> None:

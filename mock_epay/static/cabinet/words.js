@@ -20,12 +20,15 @@ export function t(key, facts = {}) {
   return word.replace(/\{(\w+)\}/g, (_, name) => facts[name] ?? "");
 }
 
-export const number = (value) => value.toLocaleString(LANG);
+// Browsers say that they know how Kazakh writes numbers, and write them as English does; it is as Russian does.
+const FIGURES = LANG === "kk" ? "ru" : LANG;
+
+export const number = (value) => value.toLocaleString(FIGURES);
 
 export function money(amount, currency) {
   if (amount === null || amount === undefined || amount === "") return "";
   const places = Number.isInteger(amount) ? 0 : 2;
-  const figures = amount.toLocaleString(LANG, { minimumFractionDigits: places, maximumFractionDigits: places });
+  const figures = amount.toLocaleString(FIGURES, { minimumFractionDigits: places, maximumFractionDigits: places });
   return `${figures}\u00a0${SYMBOLS[currency] ?? currency ?? ""}`.trim();
 }
 
