@@ -24,7 +24,7 @@ const badge = ([shape, tone], label, testid) => {
 export const status = (state) => badge(STATUS[state || "none"] ?? STATUS.none, t(`status.${slug(state || "none")}`), "status");
 
 export function postlink(state, result, tries) {
-  if (!state) return h("span.badge.idle", { "data-testid": "postlink-state" }, t("postlink.none"));
+  if (!state) return h("span.badge.idle", { "data-testid": "postlink-state" }, h("span", {}, t("postlink.none")));
   const [shape, tone] = POSTLINK[state];
   const troubled = state === "queued" && tries > 0;
   const label = [t(`postlink.${slug(state)}`), state !== "delivered" && result, tries > 1 && t("postlink.tries", { n: tries })].filter(Boolean);
