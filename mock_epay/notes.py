@@ -27,7 +27,7 @@ RULES: Final[dict[str, tuple[str, Tag]]] = {
     "number-for-text": ("a number where a text belongs; leading zeros are lost that way", "documented"),
     "other-name": ("taken, but the documented name is {meant}", "observed"),
     "payment-type": ("nobody has published this type, so it is taken for a payment by card", "assumed"),
-    "postlink-differs": ("the token names another postLink; the payment object's counts", "assumed"),
+    "postlink-differs": ("the token names another address; the payment object's counts", "assumed"),
     "postlink-local": ("the sandbox reaches this address, the bank will not", "observed"),
     "scope-payment": ("a token that is to pay needs the scope payment", "documented"),
     "secret-in-browser": ("a browser asked for this token, so everybody can read the client_secret", "observed"),

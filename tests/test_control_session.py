@@ -76,7 +76,7 @@ def test_a_wrong_user_is_not_told_what_is_wrong(browser: httpx.Client, said: dic
     refused = browser.post(SESSION, json=said)
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_user")
     assert "XZG1E@Mm" not in refused.text
-    assert "README" in refused.json()["message"]
+    assert "sign-in page" in refused.json()["message"]
     assert "set-cookie" not in refused.headers
     assert "www-authenticate" not in refused.headers  # or the browser would ask by itself
 

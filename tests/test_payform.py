@@ -188,7 +188,30 @@ def test_a_token_without_invoice_opens_no_page(shop: Shop) -> None:
 
 def test_when_object_and_token_name_other_postlinks_the_panel_says_which_counts(shop: Shop) -> None:
     page = shop.open(token=shop.token(postLink="https://example.kz/other"))
-    assert "the token names another postLink" in page.text
+    assert "the token names another address" in page.text
+
+
+def test_failures_go_where_the_object_wants_its_notices_whatever_its_token_says(
+    shop: Shop, shop_server: Receiver
+) -> None:
+    own, other = f"/{shop.merchant.client_id}-own", f"/{shop.merchant.client_id}-other"
+    links = {"postLink": shop.post_link, "failurePostLink": f"{shop_server.url}{other}"}
+    shop.pay(action(shop.open(token=shop.token(**links), postLink=f"{shop_server.url}{own}")), LOCKED)
+    assert [notice.body["code"] for notice in shop_server.wait(1, own)] == ["error"]
+
+    shop.pay(action(shop.open(token=shop.token(**links), postLink=None)), LOCKED)
+    assert [notice.body["code"] for notice in shop_server.wait(1, other)] == ["error"]
+
+
+def test_an_object_and_a_token_with_other_addresses_for_failures_earn_a_hint(shop: Shop) -> None:
+    page = shop.open(token=shop.token(failurePostLink="https://example.kz/a"), failurePostLink="https://example.kz/b")
+    assert "the token names another address" in page.text
+
+
+def test_a_refused_page_tells_its_code(shop: Shop) -> None:
+    assert state(shop.open(description="x" * 126)) == ("refused", "3298")
+    assert state(shop.open(token=shop.token(), amount="many")) == ("refused", "470")
+    assert state(shop.open(backLink=None)) == ("refused", "")
 
 
 @pytest.mark.parametrize("path", ["/payform/", "/payform", "/payform/?params=", "/payform/?params=%00"])

@@ -64,6 +64,14 @@ def test_a_token_of_a_foreign_terminal_learns_nothing(shop: Shop) -> None:
     assert _ask(shop, token["access_token"])["resultCode"] == "109"
 
 
+def test_nor_does_it_by_the_id_of_a_transaction(shop: Shop) -> None:
+    shop.buy()
+    path = f"/check-status/payment/transactionId/{shop.status()['transaction']['id']}"
+    token = shop.token(invoiceID=None, amount=None, currency=None, terminal="d9d7978c-d6ee-4ec0-8cda-165251a4bf16")
+    answer = shop.http.get(path, headers={"Authorization": f"Bearer {token['access_token']}"}).json()
+    assert (answer["resultCode"], "CHARGE" in str(answer)) == ("109", False)
+
+
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic dGVzdDp0ZXN0"])
 def test_without_a_token_nothing_is_answered(shop: Shop, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}

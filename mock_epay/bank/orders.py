@@ -50,12 +50,18 @@ def _check_agreement(order: PaymentObject, request: TokenRequest, notes: Notes) 
 
 
 def _with_links(order: PaymentObject, request: TokenRequest, notes: Notes) -> PaymentObject:
-    """Give an order the postlink addresses that count: its own, else the token's (assumed)."""
-    if order.post_link and request.post_link and order.post_link != request.post_link:
-        notes.remark("postlink-differs", "postLink", order.post_link)
+    """Give an order the postlink addresses that count: its own, else the token's (assumed).
+
+    Failures go to its own postLink if it has no other for them (documented), whatever its token says.
+    """
+    for field, ours, theirs in (
+        ("postLink", order.post_link, request.post_link),
+        ("failurePostLink", order.failure_post_link, request.failure_post_link),
+    ):
+        if ours and theirs and ours != theirs:
+            notes.remark("postlink-differs", field, ours)
     post_link = order.post_link or request.post_link or ""
     if post_link and addresses.is_local(addresses.receiver(post_link)):
         notes.remark("postlink-local", "postLink", post_link)
-    return replace(
-        order, post_link=post_link, failure_post_link=order.failure_post_link or request.failure_post_link or ""
-    )
+    for_failures = order.failure_post_link or ("" if order.post_link else request.failure_post_link)
+    return replace(order, post_link=post_link, failure_post_link=for_failures or "")

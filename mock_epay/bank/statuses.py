@@ -10,20 +10,25 @@ async def of_invoice(work: Work, token: Token, invoice_id: str) -> StatusAnswer:
     """Answer for the latest attempt to pay an invoice."""
     if await work.get(Invoice, invoice_id):  # anybody can ask for anything; only orders have a story
         work.record("status.asked", invoice_id)
-    terminal = token.request.terminal
-    if terminal is None:
-        return StatusAnswer(merchant=work.merchant, result=outgoing.NO_TERMINAL)
-    if work.merchant.terminal(terminal) is None:
-        return StatusAnswer(merchant=work.merchant, result=outgoing.FOREIGN)
+    if result := _not_allowed(work, token):
+        return StatusAnswer(merchant=work.merchant, result=result)
     found = await work.find(Transaction, "invoice_id", invoice_id)
     return _found(work, found[-1] if found else None)
 
 
 async def of_transaction(work: Work, token: Token, transaction_id: str) -> StatusAnswer:
     """Answer for one transaction."""
-    if token.request.terminal is None:
-        return StatusAnswer(merchant=work.merchant, result=outgoing.NO_TERMINAL)
+    if result := _not_allowed(work, token):
+        return StatusAnswer(merchant=work.merchant, result=result)
     return _found(work, await work.get(Transaction, transaction_id))
+
+
+def _not_allowed(work: Work, token: Token) -> str | None:
+    """Return why a token may not ask, if it may not."""
+    terminal = token.request.terminal
+    if terminal is None:
+        return outgoing.NO_TERMINAL
+    return outgoing.FOREIGN if work.merchant.terminal(terminal) is None else None
 
 
 def _found(work: Work, transaction: Transaction | None) -> StatusAnswer:

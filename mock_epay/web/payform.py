@@ -342,6 +342,7 @@ def refused_page(request: Request, refusal: Refusal) -> HTMLResponse:
         rule=refusal.rule,
         source=refusal.source,
         message=refusal.message,
+        reason_code="" if refusal.code == refusal.status else refusal.code,
     )
     headers = guard.page_headers(framed=looks.short) | guard.hint_headers(notes)
     return HTMLResponse(html, refusal.status, headers=headers)
