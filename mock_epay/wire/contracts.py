@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -82,14 +83,14 @@ def check_closed(name: str, fields: Mapping[str, Any]) -> None:
 
 def near_names(name: str, fields: Mapping[str, object], notes: Notes) -> None:
     """Remark on fields that the schema does not have, but nearly."""
-    near_some(resources.schema(name)["properties"], fields, notes)
+    near_some(resources.schema(name)["properties"].keys(), fields, notes)
 
 
-def near_some(known: Mapping[str, object], fields: Mapping[str, object], notes: Notes) -> None:
+def near_some(known: AbstractSet[str], fields: Mapping[str, object], notes: Notes) -> None:
     """Remark on fields that are not among the known ones, but nearly."""
-    if fields.keys() <= known.keys():
+    if fields.keys() <= known:
         return
-    for field in list(fields.keys() - known.keys())[:_MOST_COMPARED]:
+    for field in list(fields.keys() - known)[:_MOST_COMPARED]:
         otherwise = [name for name in known if name.lower() == field.lower()]
         nearest = otherwise or difflib.get_close_matches(field, known, n=1, cutoff=_NEAR)
         if nearest:

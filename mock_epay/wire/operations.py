@@ -10,7 +10,7 @@ from mock_epay.notes import Notes
 from mock_epay.wire.contracts import AMOUNT_INVALID, check_request, near_some
 
 _OPERATIONS: Final = "documented: operations charge, cancel, refund"
-_FIELDS: Final = {"amount": "how much of the money"}
+_FIELDS: Final = {"amount"}
 _AMOUNT: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 
 
